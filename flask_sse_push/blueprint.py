@@ -1,0 +1,111 @@
+"""The routes: the stream, acknowledgement, health, and the browser's client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
+from werkzeug.exceptions import HTTPException
+
+from .errors import BackendError
+from .events import parse_id, user_text
+from .state import State, current_state
+from .streams import open_stream
+
+_CLIENT = Path(__file__).parent / "client"
+
+blueprint = Blueprint("sse_push", __name__)
+
+
+@blueprint.get("/stream")
+def stream() -> Response:
+    """The current user's stream: own events, the groups' and broadcasts."""
+    state = current_state()
+    user_id = authenticate(state)
+    groups = state.loaders.groups
+    if user_id is None or groups is None:
+        return open_stream(state, user_id)
+    return open_stream(state, user_id, groups(user_id))
+
+
+@blueprint.post("/ack")
+def acknowledge() -> tuple[Response, int] | Response:
+    """Remove from the current user's mailbox all up to the ``id`` in the JSON body."""
+    state = current_state()
+    user_id = authenticate(state)
+    if user_id is None:
+        abort(401, "Only a user has a mailbox: log in.")
+    # A body that must be JSON cannot come from a form on a foreign page.
+    body = request.get_json()
+    text = body.get("id") if isinstance(body, dict) else None
+    position = parse_id(text) if isinstance(text, str) else None
+    if position is None:
+        abort(400, 'Send {"id": "<id of an event>"}.')
+    try:
+        removed = state.worker.backend.acknowledge(user_id, position)
+    except BackendError:
+        abort(503, "The mailbox cannot be reached now; try again.")
+    return jsonify(removed=removed)
+
+
+@blueprint.get("/health")
+def health() -> tuple[Response, int]:
+    """How the extension fares: 200 while it is healthy, else 503."""
+    report = current_state().worker.health()
+    answer = jsonify(report)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer, 200 if report["isHealthy"] else 503
+
+
+@blueprint.get("/client.js")
+def client() -> Response:
+    """The client for browsers, an ES module."""
+    return send_from_directory(_CLIENT, "client.js", max_age=3600)
+
+
+@blueprint.errorhandler(HTTPException)
+def error(failure: HTTPException) -> tuple[Response, int] | HTTPException:
+    """Errors of these routes are JSON, as programs read them."""
+    if failure.response is not None or failure.code is None or failure.code < 400:
+        return failure
+    answer = jsonify(error=failure.name, message=failure.description)
+    for name, value in failure.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            answer.headers[name] = value
+    return answer, failure.code
+
+
+@blueprint.after_request
+def allow_origin(answer: Response) -> Response:
+    """CORS for the origins that are configured, with credentials."""
+    origins = current_state().config.cors_origins
+    if not origins:
+        return answer
+    answer.vary.add("Origin")
+    origin = request.headers.get("Origin")
+    if origin is not None and (origin in origins or "*" in origins):
+        answer.headers["Access-Control-Allow-Origin"] = origin
+        if origin in origins:
+            answer.headers["Access-Control-Allow-Credentials"] = "true"
+        if request.method == "OPTIONS":
+            answer.headers["Access-Control-Allow-Methods"] = "GET, POST"
+            answer.headers["Access-Control-Allow-Headers"] = (
+                "Content-Type, Last-Event-ID"
+            )
+            answer.headers["Access-Control-Max-Age"] = "600"
+    return answer
+
+
+def authenticate(state: State) -> str | None:
+    """The id of who asks, ``None`` if anonymous.
+
+    Ends the request with 401 or 403 where the authorizer says no.
+    """
+    loaders = state.loaders
+    loaded = loaders.user() if loaders.user is not None else None
+    user_id = None if loaded is None else user_text(loaded)
+    if loaders.authorizer is not None and not loaders.authorizer(user_id):
+        if user_id is None:
+            abort(401, "This stream needs a user: log in.")
+        abort(403, "This user may not open this stream.")
+    return user_id

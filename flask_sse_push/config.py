@@ -1,0 +1,151 @@
+"""The configuration: read once from ``app.config``, checked, frozen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import ConfigError
+
+PREFIX = "SSE_PUSH_"
+SCHEMES = (
+    "memory",
+    "redis",
+    "rediss",
+    "valkey",
+    "valkeys",
+    "redis+sentinel",
+    "rediss+sentinel",
+)
+
+_log = logging.getLogger("flask_sse_push")
+_Check = Callable[[Any], Any]
+
+
+class _Refused(ValueError):
+    """Raised by a check; its text completes "<key> must be"."""
+
+
+def _whole(least: int, *, optional: bool = False) -> _Check:
+    def check(value: Any) -> int | None:
+        if value is None and optional:
+            return None
+        if type(value) is not int or value < least:
+            raise _Refused(
+                f"a whole number from {least}" + (" or None" if optional else "")
+            )
+        return value
+
+    return check
+
+
+def _seconds(*, optional: bool = False) -> _Check:
+    def check(value: Any) -> float | None:
+        if value is None and optional:
+            return None
+        if type(value) not in (int, float) or not 0 < value < float("inf"):
+            raise _Refused("seconds, above 0" + (" or None" if optional else ""))
+        return float(value)
+
+    return check
+
+
+def _one_of(*choices: object) -> _Check:
+    def check(value: Any) -> Any:
+        if value not in choices or type(value) not in {type(c) for c in choices}:
+            raise _Refused("one of " + ", ".join(repr(choice) for choice in choices))
+        return value
+
+    return check
+
+
+def _backend_url(value: Any) -> str:
+    if not isinstance(value, str) or urlsplit(value).scheme not in SCHEMES:
+        raise _Refused("a URL that starts with " + ", ".join(f"{s}://" for s in SCHEMES))
+    return value
+
+
+def _url_prefix(value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith("/") or value.endswith("/"):
+        raise _Refused("a path that starts with / and does not end with one")
+    return value
+
+
+def _key_prefix(value: Any) -> str:
+    if not isinstance(value, str) or not value or set(value) & set("{} \r\n\0"):
+        raise _Refused("text without braces, spaces and line ends")
+    return value
+
+
+def _origins(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, (list, tuple, set, frozenset)) or not all(
+        isinstance(origin, str)
+        and (origin == "*" or (urlsplit(origin).netloc and not urlsplit(origin).path))
+        for origin in value
+    ):
+        raise _Refused('a list of origins such as "https://shop.example", or "*"')
+    return tuple(value)
+
+
+def _rate_limit(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise _Refused('text such as "5/minute", or None')
+    return value
+
+
+def _key(default: Any, check: _Check) -> Any:
+    return field(default=default, metadata={"check": check})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What ``SSE_PUSH_*`` keys say; each field is the key's rest in lower case."""
+
+    backend_url: str = _key("memory://", _backend_url)
+    url_prefix: str = _key("/sse", _url_prefix)
+    key_prefix: str = _key("sse_push", _key_prefix)
+    heartbeat_seconds: float = _key(15.0, _seconds())
+    retry_ms: int = _key(3_000, _whole(0))
+    history_size: int = _key(1_000, _whole(1))
+    history_seconds: float = _key(3_600.0, _seconds())
+    history_bytes: int = _key(64 * 1024 * 1024, _whole(0))
+    log_size: int = _key(100_000, _whole(1))
+    mailbox_size: int = _key(100, _whole(0))
+    mailbox_seconds: float = _key(7 * 86_400.0, _seconds())
+    max_pending_bytes: int = _key(1024 * 1024, _whole(1))
+    max_event_bytes: int = _key(64 * 1024, _whole(1))
+    max_connections: int | None = _key(None, _whole(1, optional=True))
+    max_connections_per_user: int | None = _key(None, _whole(1, optional=True))
+    max_connection_seconds: float | None = _key(None, _seconds(optional=True))
+    cors_origins: tuple[str, ...] = _key((), _origins)
+    rate_limit: str | None = _key(None, _rate_limit)
+    outbox_size: int = _key(10_000, _whole(1))
+    strict_events: bool = _key(False, _one_of(True, False))
+    handoff: str = _key("auto", _one_of("auto", "off"))
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Config:
+        """Read the ``SSE_PUSH_*`` keys of ``app.config``.
+
+        :raises ConfigError: a value is wrong; the text names its key.
+        """
+        values = {}
+        for entry in fields(cls):
+            key = PREFIX + entry.name.upper()
+            if key in mapping:
+                try:
+                    values[entry.name] = entry.metadata["check"](mapping[key])
+                except _Refused as error:
+                    raise ConfigError(
+                        f"{key} must be {error}, not {mapping[key]!r}."
+                    ) from None
+        known = {PREFIX + entry.name.upper() for entry in fields(cls)}
+        for key in mapping:
+            if key.startswith(PREFIX) and key not in known:
+                _log.warning("%s is no setting of flask_sse_push; is it misspelt?", key)
+        return cls(**values)

@@ -1,0 +1,218 @@
+"""What the extension keeps for one application, in ``app.extensions["sse_push"]``."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from flask import Flask, current_app, has_request_context, request
+
+from .concurrency import native_lock
+from .config import Config
+from .dispatch import make_event
+from .errors import ConfigError, SSEPushError
+from .events import Event
+from .hub import Ended
+from .names import Priority
+from .outbox import Receipt
+from .ratelimit import RateLimiter
+from .schemas import SchemaRegistry
+from .signals import client_disconnected, event_failed, event_published
+from .worker import Worker
+
+EXTENSION = "sse_push"
+
+
+@dataclass(slots=True)
+class Loaders:
+    """The functions an application gives: who asks, and what may they see."""
+
+    user: Callable[[], object] | None = None
+    groups: Callable[[str], Iterable[str]] | None = None
+    authorizer: Callable[[str | None], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An event that has been checked and is still to be sent."""
+
+    event: Event
+    priority: Priority
+    rate_limit: str | None
+
+
+class State:
+    """One application's configuration, schemas, and worker in this process.
+
+    :param app: held weakly: it is the sender of signals.
+    """
+
+    def __init__(self, app: Flask, config: Config, loaders: Loaders) -> None:
+        self.config = config
+        self.loaders = loaders
+        self.schemas = SchemaRegistry()
+        self.limiter = RateLimiter(config)
+        self._app = weakref.ref(app)
+        self._worker: Worker | None = None
+        self._worker_pid = 0
+        self._lock = native_lock()
+
+    @property
+    def app(self) -> Flask | None:
+        """The application, while it exists."""
+        return self._app()
+
+    @property
+    def worker(self) -> Worker:
+        """This process's worker: after a fork, a new one.
+
+        :raises ConfigError: the memory backend under a server of several processes.
+        """
+        if self.config.backend_url.startswith("memory:"):
+            _refuse_other_processes()
+        if self._worker_pid != os.getpid():
+            with self._lock:
+                if self._worker_pid != os.getpid():
+                    self._worker = Worker(self.config, self._ended, self._failed)
+                    self._worker_pid = os.getpid()
+        assert self._worker is not None
+        return self._worker
+
+    def dispatch(
+        self,
+        channel: str,
+        name: str,
+        data: object,
+        *,
+        priority: Priority = Priority.NORMAL,
+        store: bool = True,
+        id: str | None = None,
+        coalesce: str | None = None,
+        rate_limit: str | None = None,
+    ) -> Receipt:
+        """Check an event and put it into the log: what every verb and signal ends in.
+
+        :raises PayloadError: the data does not fit; nothing was sent.
+        :raises EventError: the event cannot go on the wire; nothing was sent.
+        :raises RateLimitExceeded: a rate limit refuses it; nothing was sent.
+        :raises OutboxFull: as many events wait for the backend as may.
+        """
+        prepared = self.prepare(
+            channel,
+            name,
+            data,
+            priority=priority,
+            store=store,
+            id=id,
+            coalesce=coalesce,
+            rate_limit=rate_limit,
+        )
+        self.admit(prepared)
+        return self.publish(prepared)
+
+    def prepare(
+        self,
+        channel: str,
+        name: str,
+        data: object,
+        *,
+        priority: Priority = Priority.NORMAL,
+        store: bool = True,
+        id: str | None = None,
+        coalesce: str | None = None,
+        rate_limit: str | None = None,
+    ) -> Prepared:
+        """The first part of :meth:`dispatch`: check everything, send nothing."""
+        try:
+            event = make_event(
+                self.config,
+                self.schemas,
+                channel,
+                name,
+                data,
+                store=store,
+                id=id,
+                coalesce=coalesce,
+            )
+        except SSEPushError as error:
+            self._tell_failed(channel, name, error)
+            raise
+        return Prepared(event, Priority(priority), rate_limit)
+
+    def admit(self, prepared: Prepared) -> None:
+        """The second part: count the event against its rate limit.
+
+        :raises RateLimitExceeded: the limit is used up.
+        """
+        event = prepared.event
+        try:
+            self.limiter.admit(event.channel, event.name, prepared.rate_limit)
+        except SSEPushError as error:
+            self._tell_failed(event.channel, event.name, error)
+            raise
+
+    def publish(self, prepared: Prepared) -> Receipt:
+        """The last part: put the event into the log.
+
+        :raises OutboxFull: as many events wait for the backend as may.
+        """
+        event = prepared.event
+        try:
+            receipt = self.worker.publish(event, prepared.priority)
+        except SSEPushError as error:
+            self._tell_failed(event.channel, event.name, error)
+            raise
+        if event_published.receivers:
+            event_published.send(
+                self.app,
+                channel=event.channel,
+                event=event.name,
+                receipt=receipt,
+                data=event.data,
+            )
+        return receipt
+
+    def _tell_failed(self, channel: str, name: str, error: Exception) -> None:
+        if event_failed.receivers:
+            event_failed.send(self.app, channel=channel, event=name, error=error)
+
+    def _ended(self, stream: Ended) -> None:
+        if client_disconnected.receivers:
+            client_disconnected.send(
+                self.app,
+                user_id=stream.user_id,
+                reason=stream.reason,
+                duration=stream.duration,
+            )
+
+    def _failed(self, event: Event, error: Exception) -> None:
+        self._tell_failed(event.channel, event.name, error)
+
+
+def state_of(app: Flask) -> State:
+    """The extension's state of an application.
+
+    :raises ConfigError: ``init_app`` was not called for it.
+    """
+    state = app.extensions.get(EXTENSION)
+    if state is None:
+        raise ConfigError(
+            f"The application {app.name!r} has no SSEPush: call sse.init_app(app)."
+        )
+    return state  # type: ignore[no-any-return]
+
+
+def current_state() -> State:
+    """The extension's state of the current application."""
+    return state_of(current_app._get_current_object())  # type: ignore[attr-defined]
+
+
+def _refuse_other_processes() -> None:
+    if has_request_context() and request.environ.get("wsgi.multiprocess"):
+        raise ConfigError(
+            "This server runs several worker processes, but the memory backend reaches "
+            "one only: events would be lost. Set SSE_PUSH_BACKEND_URL to a Redis or "
+            "Valkey server (redis://host:6379/0), or run one worker."
+        )

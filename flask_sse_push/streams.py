@@ -1,0 +1,187 @@
+"""Answering a request with a stream."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from flask import Response, request
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import NotAcceptable
+from werkzeug.http import http_date
+
+from .connections import (
+    Connection,
+    HandedOffConnection,
+    StreamedConnection,
+    can_hand_off,
+    tell_server,
+)
+from .errors import BackendError
+from .events import START, Entry, encode_comment, encode_retry, group_channel
+from .events import user_channel as channel_of
+from .hub import Resume
+from .signals import client_connected
+from .state import State
+from .worker import Worker
+
+MIMETYPE = "text/event-stream"
+# EventSource gives up for ever on any status but 200, and on an error while it opens.
+# So a client that cannot be served now gets a stream that ends, and this long to wait.
+_BUSY_RETRY_MS = 5_000
+# Longest wait, in seconds, for a worker that has just started to have read the log.
+_READY_SECONDS = 5.0
+
+_HEADERS = {
+    # no-transform: proxies that compress hold events back.
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+
+def open_stream(
+    state: State, user_id: object = None, groups: Iterable[str] = ()
+) -> Response:
+    """Answer the current request with a stream.
+
+    The user has been authenticated. Nothing of the request is kept.
+
+    :param user_id: whose events it gets; ``None`` for broadcasts only.
+    :param groups: names of the groups it joins.
+    :raises NotAcceptable: the client takes no event stream (406).
+    :raises EventError: the user id or a group's name is none.
+    :raises ConfigError: the memory backend under a server of several processes.
+    """
+    if not _is_acceptable(request.headers.get("Accept")):
+        raise NotAcceptable(f"This resource is a stream of type {MIMETYPE}.")
+    if request.method == "HEAD":
+        # A server never starts the body of an answer to HEAD, nor would it end.
+        return Response(mimetype=MIMETYPE, headers=_HEADERS)
+    user_channel = None if user_id is None else channel_of(user_id)
+    channels = tuple(dict.fromkeys(group_channel(group) for group in groups))
+    worker = state.worker
+    if reason := _refusal(worker, user_channel):
+        return _busy(reason)
+    resume = worker.hub.resume_from(_last_event_id())
+    try:
+        unread = _unread(worker, user_channel, resume)
+    except BackendError:
+        return _busy("the mailbox cannot be read")
+    if client_connected.receivers:
+        client_connected.send(
+            state.app,
+            user_id=user_channel and user_channel.removeprefix("user:"),
+        )
+    return StreamResponse(worker, user_channel, channels, resume, unread)
+
+
+class StreamResponse(Response):
+    """A response that becomes a connection when the server calls it.
+
+    Not before: until then another response may be sent in its place.
+    """
+
+    default_mimetype = MIMETYPE
+
+    def __init__(
+        self,
+        worker: Worker,
+        user_channel: str | None,
+        groups: tuple[str, ...],
+        resume: Resume,
+        unread: Sequence[Entry],
+    ) -> None:
+        # An iterator has no length to announce; and passed through, because a hook that
+        # wanted to read the whole body would never end.
+        super().__init__(iter(()), headers=_HEADERS, direct_passthrough=True)
+        self._worker = worker
+        self._user_channel = user_channel
+        self._groups = groups
+        self._resume = resume
+        self._unread = unread
+        self._has_on_close = False
+
+    def call_on_close(self, func: Callable[[], Any]) -> Callable[[], Any]:
+        self._has_on_close = True
+        return super().call_on_close(func)
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        worker = self._worker
+        placement = (worker.hub, worker.limits, self._user_channel, self._groups)
+        connection: Connection
+        if worker.config.handoff == "auto" and can_hand_off(environ, start_response):
+            headers = self.get_wsgi_headers(environ)
+            head = _encode_head(environ["SERVER_PROTOCOL"], self.status, headers)
+            connection = HandedOffConnection(*placement, environ)
+            tell_server(start_response, self.status, headers.to_wsgi_list())
+            body: Iterable[bytes] = ()
+        else:
+            head = b""
+            connection = self.response = StreamedConnection(*placement)
+            body = super().__call__(environ, start_response)
+        if self._has_on_close:
+            connection.call_on_close(self.close)
+        worker.hub.register(connection, self._resume, head, self._unread)
+        return body
+
+
+def _is_acceptable(accept: str | None) -> bool:
+    if not accept or MIMETYPE in accept or accept == "*/*":
+        return True
+    return bool(request.accept_mimetypes[MIMETYPE])
+
+
+def _last_event_id() -> str | None:
+    return request.headers.get("Last-Event-ID") or request.args.get("lastEventId")
+
+
+def _refusal(worker: Worker, user_channel: str | None) -> str | None:
+    """Why a stream cannot be opened now, or ``None``."""
+    hub, config = worker.hub, worker.config
+    if hub.is_shut_down:
+        return "this worker is shutting down"
+    if hub.client_count() >= worker.max_connections:
+        return "this worker has as many connections as it may"
+    most = config.max_connections_per_user
+    if most and user_channel and hub.user_connection_count(user_channel) >= most:
+        return "this user has as many connections as one may"
+    if not worker.backend.wait_ready(_READY_SECONDS):
+        return "the log cannot be read"
+    return None
+
+
+def _busy(reason: str) -> Response:
+    """A stream that ends at once and asks the client to come again later."""
+    retry = int(_BUSY_RETRY_MS * random.uniform(0.5, 1.5))
+    body = encode_retry(retry) + encode_comment(reason)
+    return Response(body, mimetype=MIMETYPE, headers=_HEADERS)
+
+
+def _unread(
+    worker: Worker, user_channel: str | None, resume: Resume
+) -> Sequence[Entry]:
+    """What the mailbox holds that history cannot give the client."""
+    if user_channel is None or not worker.config.mailbox_size:
+        return ()
+    if resume.is_fresh:
+        after = START
+    elif resume.cursor < worker.hub.history.floor((user_channel,)):
+        after = resume.cursor
+    else:
+        return ()
+    return worker.backend.unread(user_channel.removeprefix("user:"), after)
+
+
+def _encode_head(protocol: str, status: str, headers: Headers) -> bytes:
+    lines = [
+        f"{protocol} {status}",
+        f"Date: {http_date()}",
+        "Connection: close",
+        *[f"{name}: {value}" for name, value in headers],
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
