@@ -1,0 +1,90 @@
+"""What every payload has in common: how its fields are named, and the annotations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, pre_load
+
+from ..events import timestamp as timestamp_text
+from ..names import Priority
+from .fields import Choice, Flag, Id, Timestamp
+
+
+def camel_case(name: str) -> str:
+    """Give the wire name of a Python name: ``total_steps`` is ``totalSteps``."""
+    return re.sub(r"(?<=[^_])_+([a-z0-9])", lambda match: match[1].upper(), name)
+
+
+class CamelCaseSchema(Schema):
+    """A schema whose fields are snake_case in Python and camelCase on the wire.
+
+    Both spellings are accepted when loading; both at once for one field are an error.
+    A field with a ``data_key`` of its own keeps it. Use it for objects nested in a
+    payload; the payload itself is a :class:`PayloadSchema`.
+    """
+
+    class Meta:
+        # An application's own class of the same name must stay the only one that
+        # Nested("Name") finds.
+        register = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._python_names: dict[Any, str] = {
+            name: field.data_key
+            for name, field in self.fields.items()
+            if field.data_key is not None and field.data_key != name
+        }
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        if field_obj.data_key is None:
+            field_obj.data_key = camel_case(field_name)
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        # marshmallow falls back to getattr, which finds dict.items for a field "items".
+        if type(obj) is dict and "." not in attr:
+            return obj.get(attr, default)
+        return super().get_attribute(obj, attr, default)
+
+    @pre_load
+    def _to_wire_names(self, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(data, Mapping) or self._python_names.keys().isdisjoint(data):
+            return data
+        renamed: dict[Any, Any] = {}
+        for key, value in data.items():
+            wire_name: Any = self._python_names.get(key, key)
+            if wire_name in renamed:
+                raise ValidationError(
+                    "Given twice, in snake_case and in camelCase: give one.", wire_name
+                )
+            renamed[wire_name] = value
+        return renamed
+
+
+class PayloadSchema(CamelCaseSchema):
+    """The base of an event's schema: the fields any payload may have.
+
+    ``timestamp`` is filled in when absent. ``id`` and ``userId`` are the guide's
+    ``BaseSSEData``; the others are what its patterns add to any event. Subclass it to
+    describe an event of your own, with the names in snake_case::
+
+        class SeatTaken(PayloadSchema):
+            seat_number = fields.Integer(required=True, strict=True)
+
+        sse.register_schema("seat-taken", SeatTaken)
+
+    Unknown fields are refused; ``class Meta(PayloadSchema.Meta): unknown = INCLUDE``
+    lets them through.
+    """
+
+    timestamp = Timestamp(load_default=timestamp_text)
+    id = Id()
+    user_id = Id()
+    batch_id = Id()
+    group_id = Id()
+    admin_only = Flag()
+    active_user = Flag()
+    priority = Choice(Priority)

@@ -1,0 +1,211 @@
+"""Which schema an event has, and how its data becomes what goes on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import INCLUDE, Schema, ValidationError
+
+from ..errors import ConfigError, PayloadError
+from ..events import timestamp
+from ..names import EventName
+from .base import CamelCaseSchema
+from .chat import (
+    ChatMessageSchema,
+    ReadReceiptSchema,
+    TypingIndicatorSchema,
+)
+from .live import (
+    LiveUpdateSchema,
+    ProgressUpdateSchema,
+    StatusChangeSchema,
+)
+from .notifications import AnnouncementSchema, NotificationSchema
+from .orders import (
+    DeliveryNotificationSchema,
+    OrderConfirmationSchema,
+    OrderStatusSchema,
+    OrderUpdateSchema,
+    ShippingUpdateSchema,
+)
+from .system import (
+    MaintenanceAlertSchema,
+    MaintenanceSchema,
+    SystemHealthSchema,
+    SystemUpdateSchema,
+)
+
+_BUILT_IN: dict[EventName, type[Schema]] = {
+    EventName.NOTIFICATION: NotificationSchema,
+    EventName.USER_NOTIFICATION: NotificationSchema,
+    EventName.ORDER_UPDATE: OrderUpdateSchema,
+    EventName.ORDER_STATUS: OrderStatusSchema,
+    EventName.ORDER_CONFIRMATION: OrderConfirmationSchema,
+    EventName.SHIPPING_UPDATE: ShippingUpdateSchema,
+    EventName.DELIVERY_NOTIFICATION: DeliveryNotificationSchema,
+    EventName.CHAT_MESSAGE: ChatMessageSchema,
+    EventName.TYPING_INDICATOR: TypingIndicatorSchema,
+    EventName.READ_RECEIPT: ReadReceiptSchema,
+    EventName.MAINTENANCE: MaintenanceSchema,
+    EventName.SYSTEM_MAINTENANCE: MaintenanceSchema,
+    EventName.MAINTENANCE_ALERT: MaintenanceAlertSchema,
+    EventName.SYSTEM_UPDATE: SystemUpdateSchema,
+    EventName.SYSTEM_HEALTH: SystemHealthSchema,
+    EventName.ANNOUNCEMENT: AnnouncementSchema,
+    EventName.LIVE_UPDATE: LiveUpdateSchema,
+    EventName.STATUS_CHANGE: StatusChangeSchema,
+    EventName.PROGRESS_UPDATE: ProgressUpdateSchema,
+}
+
+
+class SchemaRegistry:
+    """The schemas of one application, by event name; the built-in ones to begin with.
+
+    May be used from several threads: loading and dumping keep no state in a schema,
+    and one assignment registers it.
+    """
+
+    def __init__(self) -> None:
+        self._schemas: dict[str, Schema] = {}
+        for name, schema in _BUILT_IN.items():
+            self.register(name, schema)
+
+    def register(self, name: str, schema: type[Schema] | Schema) -> None:
+        """Give an event a schema, in place of any it has.
+
+        :param name: the event's name.
+        :param schema: a :class:`PayloadSchema` or any marshmallow schema, as a class
+            or an instance.
+        :raises ConfigError: when the name is no name or the schema no schema.
+        """
+        if not (name and isinstance(name, str)):
+            raise ConfigError(
+                f"An event's name is a string that is not empty, not {name!r}."
+            )
+        if isinstance(schema, type) and issubclass(schema, Schema):
+            schema = schema()
+        if not isinstance(schema, Schema):
+            raise ConfigError(
+                f"The schema of event {str(name)!r} cannot be {schema!r}: pass a "
+                "subclass of PayloadSchema or of marshmallow.Schema, or an instance."
+            )
+        if schema.many:
+            raise ConfigError(
+                f"The schema of event {str(name)!r} has many=True, but an event "
+                "carries one object: nest the list in a field."
+            )
+        self._schemas[str(name)] = schema
+
+    def takes(self, name: str, key: str) -> bool:
+        """Whether the data of an event may have a key.
+
+        :param key: as it is on the wire.
+        """
+        schema = self._schemas.get(name)
+        if schema is None or schema.unknown == INCLUDE:
+            return True
+        return any(
+            key == (field.data_key or field_name)
+            for field_name, field in schema.load_fields.items()
+        )
+
+    def prepare(self, name: str, data: Any, *, strict: bool = False) -> dict[str, Any]:
+        """Check an event's data and give the object that goes on the wire.
+
+        :param name: the event's name. With a registered schema the data is checked
+            against it; without one it is passed on as it is.
+        :param data: a mapping, or, for an event with a schema, an object whose
+            attributes the schema can dump. It is never changed.
+        :param strict: refuse an event that has no schema.
+        :returns: a new dict with the wire's names and a ``timestamp``. The values of
+            an event without a schema are the caller's own.
+        :raises PayloadError: when the data does not fit; ``messages`` are
+            marshmallow's, by the wire's names.
+        """
+        schema = self._schemas.get(name)
+        try:
+            if schema is not None:
+                payload = _checked(schema, data)
+            elif strict:
+                raise ValidationError(
+                    "This event has no schema, and SSE_PUSH_STRICT_EVENTS refuses "
+                    "such events. Add one with register_schema(), or use a known "
+                    f"name: {', '.join(sorted(self._schemas))}."
+                )
+            else:
+                payload = _unchecked(data)
+        except ValidationError as error:
+            messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+            raise PayloadError(str(name), messages) from error
+        if "timestamp" not in payload:
+            payload["timestamp"] = timestamp()
+        return payload
+
+
+def _unchecked(data: Any) -> dict[str, Any]:
+    if not isinstance(data, Mapping):
+        raise ValidationError(
+            "Give a mapping: only an event with a schema can take other objects."
+        )
+    payload = dict(data)
+    _refuse_odd_keys(payload)
+    return payload
+
+
+def _checked(schema: Schema, data: Any) -> dict[str, Any]:
+    if not isinstance(data, Mapping):
+        return _from_object(schema, data)
+    loaded = schema.load(data)
+    payload: dict[str, Any] = schema.dump(loaded)
+    if schema.unknown == INCLUDE and isinstance(loaded, dict):
+        # Dumping leaves out what the schema does not know.
+        known = {
+            (field.attribute or name).partition(".")[0]
+            for name, field in schema.fields.items()
+        }
+        for key, value in loaded.items():
+            if key not in known:
+                payload.setdefault(key, value)
+        _refuse_odd_keys(payload)
+    return payload
+
+
+def _from_object(schema: Schema, data: Any) -> dict[str, Any]:
+    """Dump an object, then load the result to check it and to learn the defaults."""
+    try:
+        payload: dict[str, Any] = {} if _is_plain(data) else schema.dump(data)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValidationError(f"The object cannot be dumped: {error}") from error
+    if not payload:
+        raise ValidationError(
+            "Give a mapping, or an object that has the fields as attributes."
+        )
+    keys = {name: field.data_key or name for name, field in schema.fields.items()}
+    if isinstance(schema, CamelCaseSchema):
+        # A row has every attribute; None is how it says that it has no value.
+        for name, field in schema.fields.items():
+            optional = not (field.required or field.allow_none)
+            if optional and payload.get(keys[name], ...) is None:
+                del payload[keys[name]]
+    dump_only = {keys[name] for name in schema.fields.keys() - schema.load_fields}
+    loaded = schema.load({k: v for k, v in payload.items() if k not in dump_only})
+    if isinstance(loaded, dict):
+        for name, field in schema.dump_fields.items():
+            if keys[name] not in payload and (field.attribute or name) in loaded:
+                payload[keys[name]] = field.serialize(
+                    name, loaded, accessor=schema.get_attribute
+                )
+    return payload
+
+
+def _is_plain(data: Any) -> bool:
+    """Tell a bare value from an object: a str has a ``title``, a list a ``count``."""
+    plain = (str, bytes, int, float, list, set, frozenset)
+    return data is None or isinstance(data, plain) or type(data) is tuple
+
+
+def _refuse_odd_keys(payload: dict[Any, Any]) -> None:
+    for key in payload:
+        if not isinstance(key, str):
+            raise ValidationError("Not a valid name: a key must be a string.", str(key))

@@ -1,0 +1,72 @@
+"""Schemas of what happens to the system: maintenance, updates, health."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from marshmallow import post_load
+
+from ..events import timestamp
+from ..names import HealthStatus, Severity
+from .base import PayloadSchema
+from .fields import (
+    Choice,
+    Flag,
+    Number,
+    Numbers,
+    Text,
+    Timestamp,
+)
+
+MAINTENANCE_NOTICE = timedelta(minutes=30)
+"""From now to the start of a planned maintenance whose start is not given."""
+
+
+class MaintenanceSchema(PayloadSchema):
+    """``maintenance`` and ``system-maintenance``.
+
+    When ``startTime`` is absent, it is 30 minutes from now for a planned maintenance
+    and null for any other.
+    """
+
+    planned = Flag(required=True)
+    duration = Text(required=True)
+    start_time = Timestamp(allow_none=True)
+
+    @post_load
+    def _fill_in_start(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        if "start_time" not in data:
+            data["start_time"] = (
+                timestamp(datetime.now(UTC) + MAINTENANCE_NOTICE)
+                if data["planned"]
+                else None
+            )
+        return data
+
+
+class MaintenanceAlertSchema(MaintenanceSchema):
+    """``maintenance-alert``: a maintenance and the reason for it."""
+
+    reason = Text(required=True)
+
+
+class SystemUpdateSchema(PayloadSchema):
+    """``system-update``; ``requiresAction`` is, when absent, whether it is an error."""
+
+    update = Text(required=True)
+    severity = Choice(Severity, required=True)
+    requires_action = Flag()
+
+    @post_load
+    def _fill_in_action(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        data.setdefault("requires_action", data["severity"] == Severity.ERROR)
+        return data
+
+
+class SystemHealthSchema(PayloadSchema):
+    """``system-health``: ``uptime`` in seconds, ``memoryUsage`` in bytes by kind."""
+
+    status = Choice(HealthStatus, required=True)
+    uptime = Number(required=True)
+    memory_usage = Numbers(required=True)

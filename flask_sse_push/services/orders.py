@@ -1,0 +1,94 @@
+"""Events about an order, for the user who placed it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..names import EventName
+from ..payloads import (
+    DeliveryNotificationPayload,
+    OrderConfirmationPayload,
+    OrderUpdatePayload,
+    ShippingUpdatePayload,
+)
+
+if TYPE_CHECKING:
+    from ..outbox import Receipt
+    from ..payloads import IdValue
+    from .sender import Sender
+
+
+class OrderEvents:
+    """Tells users about their orders.
+
+    :param sse: what sends: an ``SSEPush`` or a ``Publisher``.
+
+    Every method returns the verb's receipt and raises what the verb raises.
+    """
+
+    def __init__(self, sse: Sender) -> None:
+        self._sse = sse
+
+    def send_order_update(
+        self,
+        user_id: IdValue,
+        order_id: IdValue,
+        status: str,
+        *,
+        estimated_delivery: str | None = None,
+        tracking_number: str | None = None,
+    ) -> Receipt:
+        """Send ``order-update``: an order has a new status.
+
+        :param estimated_delivery: when it arrives, in words. When left out it is
+            "2-3 business days" for the status ``shipped`` and null for any other.
+        :param tracking_number: left out of the payload when None.
+        """
+        if estimated_delivery is None and status == "shipped":
+            estimated_delivery = "2-3 business days"
+        data: OrderUpdatePayload = {
+            "order_id": order_id,
+            "status": status,
+            "estimated_delivery": estimated_delivery,
+        }
+        if tracking_number is not None:
+            data["tracking_number"] = tracking_number
+        return self._sse.send_to_user(user_id, EventName.ORDER_UPDATE, data)
+
+    def send_order_confirmation(
+        self,
+        user_id: IdValue,
+        order_id: IdValue,
+        estimated_delivery: str | None = "3-5 business days",
+    ) -> Receipt:
+        """Send ``order-confirmation``: the order is accepted.
+
+        :param estimated_delivery: when it arrives, in words; None when not known.
+        """
+        data: OrderConfirmationPayload = {
+            "order_id": order_id,
+            "status": "confirmed",
+            "estimated_delivery": estimated_delivery,
+        }
+        return self._sse.send_to_user(user_id, EventName.ORDER_CONFIRMATION, data)
+
+    def send_shipping_update(
+        self, user_id: IdValue, order_id: IdValue, tracking_number: str
+    ) -> Receipt:
+        """Send ``shipping-update``: the order is on its way."""
+        data: ShippingUpdatePayload = {
+            "order_id": order_id,
+            "tracking_number": tracking_number,
+            "status": "shipped",
+        }
+        return self._sse.send_to_user(user_id, EventName.SHIPPING_UPDATE, data)
+
+    def send_delivery_notification(
+        self, user_id: IdValue, order_id: IdValue
+    ) -> Receipt:
+        """Send ``delivery-notification``: the order has arrived."""
+        data: DeliveryNotificationPayload = {
+            "order_id": order_id,
+            "status": "delivered",
+        }
+        return self._sse.send_to_user(user_id, EventName.DELIVERY_NOTIFICATION, data)
