@@ -1,0 +1,110 @@
+"""The application that the tests of servers run: it does as it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import Any
+
+from flask import Flask, Response, after_this_request, jsonify, request
+
+from flask_sse_push import SSEPush
+
+sse = SSEPush()
+closed: list[str] = []
+
+
+@sse.user_loader
+def load_user() -> str | None:
+    return request.args.get("user")
+
+
+@sse.groups_loader
+def load_groups(user_id: str) -> list[str]:
+    return ["even"] if int(user_id) % 2 == 0 else ["odd"]
+
+
+@sse.authorizer
+def may_open(user_id: str | None) -> bool:
+    return user_id != "666"
+
+
+def create_app() -> Flask:
+    """Configured by ``SSE_PUSH_*`` in the environment, JSON values."""
+    app = Flask(__name__)
+    for name, text in os.environ.items():
+        if name.startswith("SSE_PUSH_"):
+            try:
+                app.config[name] = json.loads(text)
+            except ValueError:
+                app.config[name] = text
+    sse.init_app(app)
+
+    @app.post("/send")
+    def send() -> Response:
+        return jsonify(id=send_to(**request.get_json()))
+
+    @app.post("/flood")
+    def flood() -> Response:
+        """Send ``count`` numbered events from ``start``: own, group, all, in turn."""
+        order = request.get_json()
+        user, start = order["user"], order["start"]
+        targets = (f"user:{user}", "group:" + load_groups(user)[0], "all")
+        for number in range(start, start + order["count"]):
+            send_to(targets[number % 3], "n", {"n": number})
+        return jsonify(done=True)
+
+    @app.post("/remove/<user>")
+    def remove(user: str) -> Response:
+        sse.remove_client(user)
+        return jsonify(done=True)
+
+    @app.get("/own")
+    def own() -> Response:
+        """A route of one's own, with all that may hang on a response."""
+        response = sse.stream_response("7", groups=["vip"])
+        response.set_cookie("seen", "yes")
+        response.call_on_close(lambda: closed.append("own"))
+
+        @after_this_request
+        def add_header(response: Response) -> Response:
+            response.headers["X-Late"] = "added"
+            return response
+
+        return response
+
+    @app.get("/replaced")
+    def replaced() -> str:
+        """A stream that is made and never sent."""
+        sse.stream_response("7")
+        return "something else"
+
+    @app.get("/state")
+    def state() -> dict[str, Any]:
+        return {
+            "count": sse.get_client_count(),
+            "users": sorted(sse.get_connected_users()),
+            "closed": closed,
+            "threads": threading.active_count(),
+            "health": sse.health(),
+        }
+
+    @app.get("/ping")
+    def ping() -> str:
+        return "ok"
+
+    return app
+
+
+def send_to(channel: str, event: str, data: Any, **options: Any) -> str | None:
+    """Send to a channel by its name, with the verb that is meant for it."""
+    kind, _, name = channel.partition(":")
+    if kind == "user":
+        return sse.send_to_user(name, event, data, **options).id
+    if kind == "group":
+        return sse.send_to_group(name, event, data, **options).id
+    return sse.broadcast(event, data, **options).id
+
+
+app = create_app()
