@@ -83,6 +83,22 @@ def spawn(function: Callable[..., None], *args: object) -> None:
         threading.Thread(target=function, args=args, daemon=True).start()
 
 
+def make_spawn() -> Callable[..., None]:
+    """A :func:`spawn` for any thread, whose greenlets all run in this one."""
+    if not is_cooperative():
+        return spawn
+    loop: Any = gevent.get_hub().loop
+    home = _thread_id()
+
+    def spawn_at_home(function: Callable[..., None], *args: object) -> None:
+        if _thread_id() == home:
+            gevent.spawn(function, *args)
+        else:
+            loop.run_callback_threadsafe(gevent.spawn, function, *args)
+
+    return spawn_at_home
+
+
 def sleep(seconds: float) -> None:
     """Sleep; other greenlets or threads go on."""
     if is_cooperative():

@@ -64,7 +64,9 @@ def _one_of(*choices: object) -> _Check:
 
 def _backend_url(value: Any) -> str:
     if not isinstance(value, str) or urlsplit(value).scheme not in SCHEMES:
-        raise _Refused("a URL that starts with " + ", ".join(f"{s}://" for s in SCHEMES))
+        raise _Refused(
+            "a URL that starts with " + ", ".join(f"{s}://" for s in SCHEMES)
+        )
     return value
 
 

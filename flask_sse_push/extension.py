@@ -37,6 +37,7 @@ class SSEPush(Verbs, Patterns):
 
     def __init__(self, app: Flask | None = None) -> None:
         self._loaders = Loaders()
+        self._registry = SchemaRegistry()
         self._states: weakref.WeakSet[State] = weakref.WeakSet()
         if app is not None:
             self.init_app(app)
@@ -55,7 +56,7 @@ class SSEPush(Verbs, Patterns):
                 "once."
             )
         config = Config.from_mapping(app.config)
-        state = State(app, config, self._loaders)
+        state = State(app, config, self._loaders, self._registry)
         app.extensions[EXTENSION] = state
         self._states.add(state)
         app.register_blueprint(blueprint, url_prefix=config.url_prefix)
@@ -112,7 +113,9 @@ class SSEPush(Verbs, Patterns):
         self, channels: Sequence[str], event: str, data: object, **options: Any
     ) -> list[Receipt]:
         state = self._state()
-        return [state.dispatch(channel, event, data, **options) for channel in channels]
+        return state.send_all(
+            [state.prepare(channel, event, data, **options) for channel in channels]
+        )
 
     def _remove_client(self, user_id: str) -> None:
         self._state().worker.remove_client(user_id)
@@ -123,7 +126,7 @@ class SSEPush(Verbs, Patterns):
 
     @property
     def _schemas(self) -> SchemaRegistry:
-        return self._state().schemas
+        return self._registry
 
     def _state(self) -> State:
         if has_app_context():

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from operator import attrgetter
 
 from .concurrency import Wakeup, give_way, make_wakeup, native_lock, sleep, spawn
 from .config import Config
@@ -33,6 +34,7 @@ from .shutdown import is_server_stopping
 _log = logging.getLogger("flask_sse_push")
 
 _HEARTBEAT = encode_comment()
+_position = attrgetter("position")
 # Connections are dealt over slots. A heartbeat visits one slot at a time, so that even
 # after a broadcast, which leaves all of them equally idle, heartbeats are spread.
 _SLOTS = 16
@@ -192,7 +194,11 @@ class Hub:
         return Resume(cursor, since=last_event_id, is_fresh=False)
 
     def register(
-        self, connection: Connection, resume: Resume, head: bytes, unread: Sequence[Entry]
+        self,
+        connection: Connection,
+        resume: Resume,
+        head: bytes,
+        unread: Sequence[Entry],
     ) -> None:
         """Let a connection in: what it has missed first, then all that comes.
 
@@ -221,7 +227,9 @@ class Hub:
                 opening.append(cursor)
             elif replay[-1].position < floor:
                 replay.append(Entry(connection.cursor, CONTROL, cursor))
-            connection.begin(b"".join(opening), replay)
+            first = b"".join(opening)
+            connection.bytes = len(first) + sum([len(entry.frame) for entry in replay])
+            connection.begin(first, replay)
             self._add(connection)
 
     def unregister(self, connection: Connection, reason: str) -> None:
@@ -346,9 +354,8 @@ class Hub:
                     for connection in self._receivers(entry.channel):
                         targeted.setdefault(connection, []).append(entry)
         now = time.monotonic()
-        for connection, entries in targeted.items():
-            if broadcasts:
-                entries = sorted((*entries, *broadcasts), key=lambda e: e.position)
+        for connection, own in targeted.items():
+            entries = sorted((*own, *broadcasts), key=_position) if broadcasts else own
             self._give(connection, entries, None, now)
         if broadcasts:
             frame = b"".join([entry.frame for entry in broadcasts])
@@ -381,7 +388,12 @@ class Hub:
         connection.written = now
         connection.events += len(entries)
         connection.bytes += len(frame)
-        connection.write(frame, entries)
+        try:
+            connection.write(frame, entries)
+        except Exception:
+            # A fault in one connection is no other's.
+            _log.exception("Writing to a connection failed")
+            connection.close("error")
         self._breathe()
 
     def _breathe(self) -> None:

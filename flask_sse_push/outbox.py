@@ -12,7 +12,7 @@ from itertools import count
 
 from .backends import Backend
 from .backoff import Backoff
-from .concurrency import native_lock, sleep, spawn
+from .concurrency import make_spawn, native_lock, sleep
 from .errors import BackendError, OutboxFull
 from .events import Event, Position, format_id
 from .names import Priority
@@ -97,6 +97,8 @@ class Outbox:
         self._size = size
         self._on_failed = on_failed
         self._lock = native_lock()
+        # Events may come from native threads, whose loops do not run.
+        self._spawn = make_spawn()
         self._heap: list[_Waiting] = []
         self._numbers = count()
         self._leaving = 0
@@ -129,7 +131,7 @@ class Outbox:
             must_start = not self._draining
             self._draining = True
         if must_start:
-            spawn(self._drain)
+            self._spawn(self._drain)
         return receipt
 
     def flush(self, timeout: float) -> bool:

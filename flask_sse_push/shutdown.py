@@ -1,4 +1,4 @@
-"""Whether the server has been asked to end this worker.
+"""The end of a worker: noticed while streams are open, and at the process's exit.
 
 A WSGI server has no hook for it, and gunicorn waits, for the whole of its graceful
 timeout, for streams that would never end by themselves.
@@ -6,7 +6,34 @@ timeout, for streams that would never end by themselves.
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
+import weakref
+from typing import Protocol
+
+
+class Stoppable(Protocol):
+    """What has an end to come to."""
+
+    def stop(self) -> None:
+        """Come to it."""
+
+
+_running: weakref.WeakKeyDictionary[Stoppable, int] = weakref.WeakKeyDictionary()
+
+
+def stop_at_exit(worker: Stoppable) -> None:
+    """Stop a worker when this process ends by itself; it is not kept alive for that."""
+    _running[worker] = os.getpid()
+
+
+@atexit.register
+def _stop_all() -> None:
+    for worker, pid in list(_running.items()):
+        # A fork has its parent's workers in memory, but they are not its own.
+        if pid == os.getpid():
+            worker.stop()
 
 
 def is_server_stopping() -> bool:

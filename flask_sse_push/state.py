@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from flask import Flask, current_app, has_request_context, request
@@ -49,10 +49,16 @@ class State:
     :param app: held weakly: it is the sender of signals.
     """
 
-    def __init__(self, app: Flask, config: Config, loaders: Loaders) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        config: Config,
+        loaders: Loaders,
+        schemas: SchemaRegistry,
+    ) -> None:
         self.config = config
         self.loaders = loaders
-        self.schemas = SchemaRegistry()
+        self.schemas = schemas
         self.limiter = RateLimiter(config)
         self._app = weakref.ref(app)
         self._worker: Worker | None = None
@@ -111,6 +117,16 @@ class State:
         )
         self.admit(prepared)
         return self.publish(prepared)
+
+    def send_all(self, prepared: Sequence[Prepared]) -> list[Receipt]:
+        """Send events that were prepared; a limit that refuses one lets none out.
+
+        :raises RateLimitExceeded: a rate limit refuses one; nothing was sent.
+        :raises OutboxFull: as many events wait as may; those before it were sent.
+        """
+        for one in prepared:
+            self.admit(one)
+        return [self.publish(one) for one in prepared]
 
     def prepare(
         self,

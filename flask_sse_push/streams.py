@@ -183,5 +183,3 @@ def _encode_head(protocol: str, status: str, headers: Headers) -> bytes:
         *[f"{name}: {value}" for name, value in headers],
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-
-

@@ -17,12 +17,15 @@ from .events import Event, format_id, timestamp
 from .hub import Ended, Hub
 from .names import Priority
 from .outbox import Outbox, Receipt
+from .shutdown import stop_at_exit
 
 _log = logging.getLogger("flask_sse_push")
 _streams_log = logging.getLogger("flask_sse_push.streams")
 
 # Descriptors left to listeners, the log, databases and requests being answered.
 _SPARE_DESCRIPTORS = 128
+# Longest wait, in seconds, at the end of the process for events not yet in the log.
+_FLUSH_SECONDS = 2.0
 
 
 class Worker:
@@ -49,6 +52,7 @@ class Worker:
         )
         self.max_connections = config.max_connections or _descriptors_left()
         self.backend.start(self.hub)
+        stop_at_exit(self)
 
     def publish(self, event: Event, priority: Priority) -> Receipt:
         """Put an event into the log, through the outbox where that may take time.
@@ -86,8 +90,9 @@ class Worker:
         }
 
     def stop(self) -> None:
-        """End every stream and let go of the backend."""
+        """End every stream, wait for the outbox a moment, let go of the backend."""
         self.hub.shut_down()
+        self.outbox.flush(_FLUSH_SECONDS)
         self.backend.stop()
 
     def _streams_ended(self, ended: Sequence[Ended]) -> None:

@@ -13,7 +13,9 @@ from urllib.parse import urlencode
 
 from tests.servers import Server
 
-_BLOCK = re.compile(rb"(?:id: (?P<id>[^\n]*)\n)?event: (?P<name>[^\n]*)\ndata: (?P<data>[^\n]*)\n\n")
+_BLOCK = re.compile(
+    rb"(?:id: (?P<id>[^\n]*)\n)?event: (?P<name>[^\n]*)\ndata: (?P<data>[^\n]*)\n\n"
+)
 _ID = re.compile(rb"^id: ([^\n]*)\n", re.MULTILINE)
 
 
@@ -116,16 +118,22 @@ class Stream:
                 self.last_id = ids[-1].decode()
         return bool(chunk)
 
-    def read_until(self, done: Callable[[Stream], bool], seconds: float = 10.0) -> Stream:
+    def read_until(
+        self, done: Callable[[Stream], bool], seconds: float = 10.0
+    ) -> Stream:
         """Read until ``done``, or the stream ends, or fail when the time is over."""
         end = time.monotonic() + seconds
         while not done(self):
-            assert time.monotonic() < end, f"not there: {self.events[-5:]} {self.raw[-500:]!r}"
+            assert time.monotonic() < end, (
+                f"not there: {self.events[-5:]} {self.raw[-500:]!r}"
+            )
             if not self.pump():
                 break
         return self
 
-    def read_events(self, count: int, seconds: float = 10.0) -> list[tuple[str, str | None, Any]]:
+    def read_events(
+        self, count: int, seconds: float = 10.0
+    ) -> list[tuple[str, str | None, Any]]:
         """Read until so many events have come, and return all."""
         return self.read_until(lambda s: len(s.events) >= count, seconds).events
 

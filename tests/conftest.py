@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pytest
 from flask import Flask
@@ -28,12 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
-) -> Iterator[None]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a test that lacks its server or browser fails."""
     report = yield
-    needy = any(item.get_closest_marker(name) for name in _NEEDY)
-    if os.environ.get("CI") and needy and report.skipped and not hasattr(report, "wasxfail"):
+    is_needy = any(item.get_closest_marker(name) for name in _NEEDY)
+    is_skipped = report.skipped and not hasattr(report, "wasxfail")
+    if os.environ.get("CI") and is_needy and is_skipped:
         report.outcome = "failed"
-        report.longrepr = f"Skipped in CI, where nothing may be missing: {report.longrepr}"
+        report.longrepr = f"Skipped in CI, where nothing is missing: {report.longrepr}"
     return report
 
 

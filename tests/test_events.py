@@ -1,0 +1,270 @@
+"""The codec against the rules of the standard, and against independent parsers.
+
+WHATWG HTML, 9.2.6 "Interpreting an event stream"; the rules are quoted by section.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from uuid import UUID
+
+import pytest
+from httpx_sse import ServerSentEvent
+from httpx_sse._decoders import SSEDecoder
+from hypothesis import given
+from hypothesis import strategies as st
+from sseclient import SSEClient
+
+from flask_sse_push import Event, EventError
+from flask_sse_push.events import (
+    ALL,
+    encode,
+    encode_closing,
+    encode_comment,
+    encode_cursor,
+    encode_gap,
+    encode_retry,
+    format_id,
+    group_channel,
+    parse_id,
+    timestamp,
+    to_json,
+    user_channel,
+)
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def normalized(text: str) -> str:
+    """Line ends as every client hands them out."""
+    return _LINE_END.sub("\n", text)
+
+
+def read_by_httpx_sse(stream: bytes) -> list[ServerSentEvent]:
+    decoder = SSEDecoder()
+    lines = _LINE_END.split(stream.decode())[:-1]
+    found = map(decoder.decode, lines)
+    return [event for event in found if event is not None]
+
+
+def read_by_the_standard(stream: bytes) -> Iterator[tuple[str, str, str]]:
+    """The standard's own algorithm, step by step: (type, data, last event id)."""
+    data, kind, last_id = "", "", ""
+    for line in _LINE_END.split(stream.decode().removeprefix("\ufeff")):
+        if not line:
+            if data:
+                yield kind or "message", data.removesuffix("\n"), last_id
+            data, kind = "", ""
+        elif not line.startswith(":"):
+            field, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if field == "event":
+                kind = value
+            elif field == "data":
+                data += value + "\n"
+            elif field == "id" and "\0" not in value:
+                last_id = value
+
+
+# Everything UTF-8 can carry, with what ends a line, or seems to, much more often.
+any_text = st.text(
+    st.one_of(
+        st.characters(codec="utf-8"),
+        st.sampled_from("\r\n\0:\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\ufeff "),
+    )
+)
+names = any_text.filter(lambda text: len(text) > 0 and not set(text) & set("\r\n\0"))
+ids = st.from_regex(r"[!#-'*+,\-./0-9;=A-Z^_`a-z|~]{1,40}", fullmatch=True)
+
+
+@given(st.lists(st.tuples(names, any_text, ids), min_size=1, max_size=4))
+def test_what_is_accepted_comes_back_exactly(
+    events: list[tuple[str, str, str]],
+) -> None:
+    stream = b"".join(
+        Event(name=name, data=data, id=id).encode() for name, data, id in events
+    )
+    expected = [(name, normalized(data), id) for name, data, id in events]
+    assert list(read_by_the_standard(stream)) == expected
+    assert [(e.event, e.data, e.id) for e in read_by_httpx_sse(stream)] == expected
+
+
+# sseclient-py strips spaces around names and ends lines where str.splitlines() does, so
+# it judges only what that leaves alone.
+plain_text = st.text(st.characters(codec="ascii", min_codepoint=33))
+
+
+@given(plain_text.filter(bool), st.lists(plain_text), ids)
+def test_sseclient_reads_the_same(name: str, lines: list[str], id: str) -> None:
+    data = "\n".join(lines)
+    event = next(
+        SSEClient(iter([Event(name=name, data=data, id=id).encode()])).events()
+    )
+    assert (event.event, event.data, event.id) == (name, data, id)
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_each_line_end_splits_the_data(end: str) -> None:
+    assert encode("x", f"a{end}b") == b"event: x\ndata: a\ndata: b\n\n"
+
+
+@pytest.mark.parametrize("separator", "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+def test_other_separators_are_data(separator: str) -> None:
+    assert encode("x", f"a{separator}b").count(b"data:") == 1
+
+
+def test_an_event_without_text_is_still_dispatched() -> None:
+    assert list(read_by_the_standard(encode("x", ""))) == [("x", "", "")]
+
+
+def test_one_leading_space_is_the_formats_and_more_are_the_datas() -> None:
+    assert list(read_by_the_standard(encode("x", "  a"))) == [("x", "  a", "")]
+
+
+def test_a_byte_order_mark_in_the_data_stays() -> None:
+    stream = encode_retry(1) + encode("x", "\ufeffa")
+    assert list(read_by_the_standard(stream)) == [("x", "\ufeffa", "")]
+
+
+def test_an_injected_field_is_data() -> None:
+    stream = encode("x", "a\n\nevent: admin\rid: 1\r\ndata: owned")
+    assert [kind for kind, _, _ in read_by_the_standard(stream)] == ["x"]
+
+
+@pytest.mark.parametrize("bad", ["a\nb", "a\rb", "a\0b", "", "x" * 201, "\ud800"])
+def test_a_bad_name_is_refused(bad: str) -> None:
+    with pytest.raises(EventError):
+        Event(name=bad, data="{}")
+
+
+@pytest.mark.parametrize(
+    "bad", ["a\nb", "a\rb", "a\0b", "", "x" * 129, "ä", "a b", 'a"b', "a:b", "(a)"]
+)
+def test_a_bad_id_is_refused(bad: str) -> None:
+    with pytest.raises(EventError):
+        Event(name="x", data="{}", id=bad)
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    with pytest.raises(EventError, match="surrogate"):
+        Event(name="x", data="\udc00")
+
+
+def test_an_event_error_is_a_value_error() -> None:
+    assert issubclass(EventError, ValueError)
+
+
+@pytest.mark.parametrize("bad", ["a\nb", "a\rdata: x", "\0", "\ud800"])
+def test_a_bad_comment_is_refused(bad: str) -> None:
+    with pytest.raises(EventError):
+        encode_comment(bad)
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, True, "3000"])
+def test_a_bad_retry_is_refused(bad: int) -> None:
+    with pytest.raises(EventError):
+        encode_retry(bad)
+
+
+def test_comments_retry_and_cursor_dispatch_nothing() -> None:
+    stream = encode_comment("hello") + encode_retry(5) + encode_cursor((7, 1))
+    assert list(read_by_the_standard(stream + encode("x", "1"))) == [("x", "1", "7-1")]
+
+
+def test_the_gap_says_from_where_to_where() -> None:
+    [(name, data, _)] = read_by_the_standard(encode_gap("5-0", (7, 1)))
+    assert (name, json.loads(data)) == (
+        "sse-push-gap",
+        {"since": "5-0", "oldest": "7-1"},
+    )
+
+
+def test_the_closing_says_why() -> None:
+    [(name, data, _)] = read_by_the_standard(encode_closing("age"))
+    assert (name, json.loads(data)) == ("sse-push-closing", {"reason": "age"})
+
+
+@given(st.integers(0, 10**15), st.integers(0, 10**15))
+def test_an_id_is_read_back_as_the_position(ms: int, seq: int) -> None:
+    assert parse_id(format_id((ms, seq))) == (ms, seq)
+
+
+@given(any_text)
+def test_any_text_is_an_id_or_none(text: str) -> None:
+    position = parse_id(text)
+    assert position is None or re.fullmatch(r"[0-9]+-[0-9]+", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-",
+        "1-",
+        "-1",
+        "1",
+        "1-1\n",
+        " 1-1",
+        "+1-1",
+        "1_0-1",
+        "\u0661-\u0661",
+        "9" * 17,
+    ],
+)
+def test_what_is_no_id(text: str) -> None:
+    assert parse_id(text) is None
+
+
+@given(any_text.filter(lambda text: 0 < len(text) <= 256))
+def test_channels_of_users_groups_and_all_never_meet(name: str) -> None:
+    assert len({user_channel(name), group_channel(name), ALL}) == 3
+
+
+def test_a_user_id_is_known_by_its_text() -> None:
+    id = UUID(int=5)
+    assert user_channel(42) == user_channel("42") == "user:42"
+    assert user_channel(id) == f"user:{id}"
+
+
+@pytest.mark.parametrize("bad", [None, True, 1.5, b"x", "", "x" * 257, [1], "\ud800"])
+def test_what_is_no_user_id(bad: object) -> None:
+    with pytest.raises(EventError):
+        user_channel(bad)
+
+
+def test_a_timestamp_is_as_javascript_writes_it() -> None:
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678901, timezone(timedelta(hours=1)))
+    assert timestamp(moment) == "2026-01-02T02:04:05.678Z"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", timestamp())
+
+
+class _Colour(Enum):
+    RED = "red"
+
+
+def test_values_python_people_have_go_out_as_text() -> None:
+    values = [
+        datetime(2026, 1, 2, tzinfo=UTC),
+        date(2026, 1, 2),
+        UUID(int=1),
+        Decimal("1.10"),
+        _Colour.RED,
+    ]
+    assert json.loads(to_json(values)) == [
+        "2026-01-02T00:00:00.000Z",
+        "2026-01-02",
+        str(UUID(int=1)),
+        "1.10",
+        "red",
+    ]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), object(), {1, 2}])
+def test_what_has_no_json_form_is_refused(bad: object) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        to_json({"a": bad})
