@@ -1,0 +1,1 @@
+"""The example application: a small shop with live orders, chat and announcements."""

@@ -1,0 +1,298 @@
+/** The shop's page: shows what the stream brings. */
+
+const { sse, user, ordersUrl, steps: stepNames } = document.body.dataset;
+const { connect } = await import(`${sse}/client.js`);
+
+const STEPS = stepNames.split(" ");
+const WORDS = {
+  connecting: "Connecting",
+  open: "Live",
+  waiting: "Reconnecting",
+  closed: "Offline",
+};
+const TOAST_MS = 7000;
+/** How an announcement looks, by its priority. */
+const TONES = { low: "low", medium: "normal", high: "urgent" };
+const MESSAGES_KEPT = 60;
+const COUNT_MS = 20000;
+
+const byId = (id) => document.getElementById(id);
+const copyOf = (id) => byId(id).content.firstElementChild.cloneNode(true);
+
+/** Write text, never markup: what users send is not to be trusted. */
+function fill(row, texts) {
+  for (const [selector, text] of Object.entries(texts)) {
+    row.querySelector(selector).textContent = text;
+  }
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/**
+ * Send a form's fields. Returns the answer; throws an Error fit to be shown.
+ * One at a time: the orders are in the session cookie, which the next answer replaces.
+ */
+let lastPost = Promise.resolve();
+function post(url, fields) {
+  const answer = lastPost.then(async () => {
+    let response;
+    try {
+      response = await fetch(url, { method: "POST", body: new URLSearchParams(fields) });
+    } catch {
+      throw new Error("The shop cannot be reached. Try again in a moment.");
+    }
+    const body = await response.json().catch(() => ({}));
+    if (!response.ok) throw new Error(body.error ?? `Refused (${response.status}).`);
+    return body;
+  });
+  lastPost = answer.catch(() => {});
+  return answer;
+}
+
+/**
+ * The form's fields, the named ones emptied at once: the next text may be typed before
+ * this one's answer is there. `restore` brings them back where nothing was.
+ */
+function takeFields(form, ...emptied) {
+  const fields = Object.fromEntries(new FormData(form));
+  for (const name of emptied) form.elements[name].value = "";
+  const restore = () => {
+    for (const name of emptied) form.elements[name].value ||= fields[name];
+  };
+  return { fields, restore };
+}
+
+/* Toasts */
+
+function toast({ title, text, tone = "normal", tag = "" }) {
+  const row = copyOf("toast-template");
+  row.dataset.tone = tone;
+  fill(row, { ".toast-title": title, ".toast-text": text, ".tag": tag });
+  row.querySelector(".tag").hidden = !tag;
+  row.querySelector(".toast-text").hidden = !text;
+  const remove = () => row.remove();
+  row.querySelector(".close").addEventListener("click", remove);
+  if (tone !== "urgent") {
+    let timer = setTimeout(remove, TOAST_MS);
+    row.addEventListener("pointerenter", () => clearTimeout(timer));
+    row.addEventListener("focusin", () => clearTimeout(timer));
+    row.addEventListener("pointerleave", () => {
+      timer = setTimeout(remove, TOAST_MS / 2);
+    });
+  }
+  const region = byId(tone === "urgent" ? "toasts-urgent" : "toasts-polite");
+  region.append(row);
+  while (region.childElementCount > 4) region.firstElementChild.remove();
+}
+
+/* Orders */
+
+const orders = new Map();
+
+/** An order, or what is newly known of one. Steps go forward only. */
+function showOrder(news) {
+  const known = orders.get(news.orderId);
+  if (known && news.step < known.order.step) return;
+  const row = known?.row ?? copyOf("order-template");
+  const order = { ...known?.order, ...news };
+  orders.set(order.orderId, { order, row });
+  if (!known) byId("orders").prepend(row);
+  byId("no-orders").hidden = true;
+  document.body.classList.add("has-orders");
+
+  row.dataset.order = order.orderId;
+  row.dataset.status = order.status;
+  const title = order.item ?? `Order ${order.orderId.slice(0, 6)}`;
+  fill(row, {
+    ".order-item": title,
+    ".order-status": capital(order.status),
+    ".order-message": order.message,
+    ".order-step": `${order.step}/${order.totalSteps}`,
+  });
+  const bar = row.querySelector(".bar");
+  bar.setAttribute("aria-label", title);
+  bar.setAttribute("aria-valuenow", order.step);
+  bar.setAttribute("aria-valuemax", order.totalSteps);
+  bar.setAttribute("aria-valuetext", `${order.status}, ${order.message}`);
+  bar.style.setProperty("--done", order.step / order.totalSteps);
+  bar.style.setProperty("--steps", order.totalSteps);
+}
+
+async function loadOrders() {
+  if (!user) return;
+  const response = await fetch(ordersUrl, { cache: "no-store" }).catch(() => null);
+  if (response?.ok) (await response.json()).forEach(showOrder);
+}
+
+async function placeOrder(button) {
+  if (!user) {
+    byId("user").focus();
+    byId("login").scrollIntoView({ block: "center" });
+    toast({ title: "Log in first", text: "Any name will do." });
+    return;
+  }
+  button.disabled = true;
+  try {
+    const order = await post(ordersUrl, { item: button.dataset.item });
+    // The first event may have come before the answer.
+    const known = orders.get(order.orderId)?.order;
+    showOrder(known ? { ...known, item: order.item } : order);
+    button.textContent = "Ordered";
+    setTimeout(() => (button.textContent = "Order"), 1600);
+  } catch (error) {
+    toast({ title: "Not ordered", text: error.message, tone: "urgent" });
+  }
+  button.disabled = false;
+}
+
+/* Chat */
+
+const CHAT_KEY = `chat:${user}`;
+const messages = JSON.parse(sessionStorage.getItem(CHAT_KEY) ?? "[]");
+
+function showMessage(message) {
+  const list = byId("messages");
+  const row = copyOf("message-template");
+  row.classList.toggle("mine", message.mine);
+  fill(row, {
+    ".message-who": message.mine ? `to ${message.who}` : message.who,
+    ".message-text": message.text,
+    ".message-time": new Date(message.time).toLocaleTimeString([], {
+      hour: "2-digit",
+      minute: "2-digit",
+    }),
+  });
+  list.append(row);
+  list.hidden = false;
+  list.scrollTop = list.scrollHeight;
+  byId("no-messages").hidden = true;
+}
+
+function addMessage(message) {
+  if (messages.some((known) => known.id === message.id)) return;
+  messages.push(message);
+  messages.splice(0, messages.length - MESSAGES_KEPT);
+  sessionStorage.setItem(CHAT_KEY, JSON.stringify(messages));
+  showMessage(message);
+}
+
+async function sendMessage(form) {
+  const { fields, restore } = takeFields(form, "message");
+  const note = byId("chat-note");
+  try {
+    const answer = await post(form.action, fields);
+    if (fields.to.trim() !== user) {
+      addMessage({
+        id: answer.messageId,
+        mine: true,
+        who: fields.to.trim(),
+        text: fields.message.trim(),
+        time: Date.now(),
+      });
+    }
+    note.textContent =
+      answer.connected === false
+        ? `${fields.to.trim()} is not here now; the message waits for them.`
+        : "";
+  } catch (error) {
+    restore();
+    note.textContent = error.message;
+  }
+}
+
+/* Announcements */
+
+async function announce(form) {
+  const { fields, restore } = takeFields(form, "title", "content");
+  const note = byId("announce-note");
+  try {
+    await post(form.action, fields);
+    note.textContent = "Sent.";
+  } catch (error) {
+    restore();
+    note.textContent = error.message;
+  }
+}
+
+/* How many are connected */
+
+async function showCount() {
+  if (document.hidden || push.state !== "open") return;
+  const response = await fetch(`${sse}/health`, { cache: "no-store" }).catch(() => null);
+  const health = response?.ok ? await response.json() : {};
+  const known = Number.isInteger(health.connectedClients);
+  byId("count").hidden = !known;
+  if (known) byId("count").textContent = `${health.connectedClients} connected`;
+}
+
+/* The stream */
+
+// Only a user has a mailbox, so only a user has something to acknowledge.
+const push = connect(`${sse}/stream`, { acknowledge: user !== "" });
+
+push.onState((state) => {
+  byId("state").dataset.state = state;
+  byId("state-word").textContent = WORDS[state];
+  if (state === "open") showCount();
+  else byId("count").hidden = true;
+});
+setInterval(showCount, COUNT_MS);
+
+push.on("order-status", (data) => {
+  showOrder(data);
+  // Ordered in another tab, unless the answer to an order is still on its way.
+  lastPost.then(() => {
+    if (!orders.get(data.orderId).order.item) loadOrders();
+  });
+  if (data.step === data.totalSteps) {
+    const { item } = orders.get(data.orderId).order;
+    toast({ title: item ?? "Your order", text: data.message, tone: "success" });
+  }
+});
+
+push.on("chat-message", (data) => {
+  addMessage({
+    id: data.messageId,
+    mine: false,
+    who: data.senderId,
+    text: data.message,
+    time: data.timestamp,
+  });
+  if (byId("to").value === "") byId("to").value = data.senderId;
+});
+
+push.on("announcement", (data) => {
+  const { title, content: text, priority: tag } = data;
+  toast({ title, text, tone: TONES[tag], tag });
+});
+
+for (const name of ["notification", "user-notification"]) {
+  push.on(name, (data) => {
+    toast({ title: data.title ?? "For you", text: data.message, tone: data.type });
+  });
+}
+
+// What was missed is not coming again: ask the shop how things stand.
+push.on("sse-push-gap", async () => {
+  await loadOrders();
+  toast({
+    title: "You were away for a while",
+    text: "Some news may have passed you by. Your orders are up to date.",
+    tone: "low",
+  });
+});
+
+for (const button of document.querySelectorAll("button.order")) {
+  button.addEventListener("click", () => placeOrder(button));
+}
+for (const [id, send] of [["chat", sendMessage], ["announce", announce]]) {
+  byId(id)?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(event.target);
+  });
+}
+if (user) messages.forEach(showMessage);
+await loadOrders();
+document.body.dataset.ready = "yes";

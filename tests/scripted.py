@@ -1,0 +1,176 @@
+"""A web server whose stream says exactly what a test tells it to.
+
+For what no well-behaved server does: statuses that end an EventSource, repeated ids,
+events without an id, a stream that breaks off.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+_STEP_SECONDS = 20.0
+
+
+@dataclass
+class Request:
+    """A request for the stream, as it came in."""
+
+    method: str
+    query: dict[str, list[str]]
+    last_event_id: str | None
+
+
+@dataclass
+class Answer:
+    """How one request for the stream is answered.
+
+    :param body: sent at once; then the stream stays open, unless ``ends``.
+    """
+
+    body: str = ""
+    status: int = 200
+    ends: bool = False
+    more: queue.Queue[str | None] = field(default_factory=queue.Queue)
+
+    def send(self, text: str) -> None:
+        """Send more on the open stream."""
+        self.more.put(text)
+
+    def end(self) -> None:
+        """End the open stream."""
+        self.more.put(None)
+
+
+class ScriptedServer:
+    """Serves ``/``, ``/sse/client.js``, ``/sse/stream`` and ``/sse/ack``.
+
+    Each request for the stream takes the next of the ``answers``; HEAD gets the status
+    of the last one taken.
+
+    :param files: path to text, served as JavaScript; ``/`` is an empty page.
+    :param port: 0 for any.
+    """
+
+    def __init__(self, files: Mapping[str, str], *, port: int = 0) -> None:
+        self.requests: queue.Queue[Request] = queue.Queue()
+        self.acknowledged: queue.Queue[str] = queue.Queue()
+        self.acknowledge_status = 200
+        self._answers: queue.Queue[Answer] = queue.Queue()
+        self._given: list[Answer] = []
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", port), _handler(self, dict(files))
+        )
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def answer(
+        self, body: str = "", *, status: int = 200, ends: bool = False
+    ) -> Answer:
+        """Say how the next request for the stream is answered."""
+        answer = Answer(body, status, ends)
+        self._answers.put(answer)
+        return answer
+
+    def next_request(self) -> Request:
+        """The next request for the stream, once it comes."""
+        return self.requests.get(timeout=_STEP_SECONDS)
+
+    def next_acknowledged(self) -> str:
+        """The next id acknowledged, once it comes."""
+        return self.acknowledged.get(timeout=_STEP_SECONDS)
+
+    def take_answer(self) -> Answer:
+        """Take the answer that is due; an open, silent stream where none is."""
+        try:
+            answer = self._answers.get_nowait()
+        except queue.Empty:
+            answer = Answer()
+        self._given.append(answer)
+        return answer
+
+    def last_status(self) -> int:
+        """The status of the last answer given."""
+        return self._given[-1].status if self._given else 200
+
+    def close(self) -> None:
+        """End every stream and the server."""
+        for answer in self._given:
+            answer.end()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(_STEP_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _handler(
+    script: ScriptedServer, files: dict[str, str]
+) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            if url.path == "/sse/stream":
+                self._note()
+                self._stream(script.take_answer())
+            elif url.path in files:
+                self._text(files[url.path], "text/javascript")
+            else:
+                self._text("<!doctype html><title>test</title>", "text/html")
+
+        def do_HEAD(self) -> None:
+            self._note()
+            self.send_response(script.last_status())
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            script.acknowledged.put(json.loads(body)["id"])
+            self.send_response(script.acknowledge_status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def _note(self) -> None:
+            query = parse_qs(urlsplit(self.path).query)
+            last = self.headers.get("Last-Event-ID")
+            script.requests.put(Request(self.command, query, last))
+
+        def _text(self, text: str, mimetype: str) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", f"{mimetype}; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def _stream(self, answer: Answer) -> None:
+            self.send_response(answer.status)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            # Without a byte of body, Chromium does not call the stream open.
+            self.wfile.write((answer.body or ":\n\n").encode())
+            if answer.ends or answer.status != 200:
+                return
+            while (text := answer.more.get()) is not None:
+                self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep quiet."""
+
+    return Handler
