@@ -1,0 +1,27 @@
+"""Sphinx configuration."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed_version
+
+project = "flask_sse_push"
+author = "flask_sse_push contributors"
+copyright = "flask_sse_push contributors"
+version = release = installed_version("flask_sse_push")
+
+extensions = [
+    "sphinx.ext.autodoc",
+    # For the directives testsetup and testcode; tests/test_docs.py runs the examples.
+    "sphinx.ext.doctest",
+]
+exclude_patterns = ["_build"]
+nitpicky = False
+
+html_theme = "furo"
+html_title = f"flask_sse_push {version}"
+html_copy_source = False
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
