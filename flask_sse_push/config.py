@@ -150,4 +150,11 @@ class Config:
         for key in mapping:
             if key.startswith(PREFIX) and key not in known:
                 _log.warning("%s is no setting of flask_sse_push; is it misspelt?", key)
-        return cls(**values)
+        config = cls(**values)
+        if config.max_event_bytes > config.max_pending_bytes:
+            raise ConfigError(
+                "SSE_PUSH_MAX_PENDING_BYTES must be at least SSE_PUSH_MAX_EVENT_BYTES "
+                f"({config.max_event_bytes}), not {config.max_pending_bytes}: one "
+                "event could close its client."
+            )
+        return config

@@ -19,7 +19,12 @@ from .names import Priority
 from .outbox import Receipt
 from .ratelimit import RateLimiter
 from .schemas import SchemaRegistry
-from .signals import client_disconnected, event_failed, event_published
+from .signals import (
+    client_connected,
+    client_disconnected,
+    event_failed,
+    event_published,
+)
 from .worker import Worker
 
 EXTENSION = "sse_push"
@@ -81,7 +86,9 @@ class State:
         if self._worker_pid != os.getpid():
             with self._lock:
                 if self._worker_pid != os.getpid():
-                    self._worker = Worker(self.config, self._ended, self._failed)
+                    self._worker = Worker(
+                        self.config, self._opened, self._ended, self._failed
+                    )
                     self._worker_pid = os.getpid()
         assert self._worker is not None
         return self._worker
@@ -193,6 +200,10 @@ class State:
     def _tell_failed(self, channel: str, name: str, error: Exception) -> None:
         if event_failed.receivers:
             event_failed.send(self.app, channel=channel, event=name, error=error)
+
+    def _opened(self, user_id: str | None) -> None:
+        if client_connected.receivers:
+            client_connected.send(self.app, user_id=user_id)
 
     def _ended(self, stream: Ended) -> None:
         if client_disconnected.receivers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from flask import Response, request
@@ -11,6 +11,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import NotAcceptable
 from werkzeug.http import http_date
 
+from .concurrency import is_cooperative
 from .connections import (
     Connection,
     HandedOffConnection,
@@ -18,11 +19,10 @@ from .connections import (
     can_hand_off,
     tell_server,
 )
-from .errors import BackendError
+from .errors import BackendError, ConfigError, EventError
 from .events import START, Entry, encode_comment, encode_retry, group_channel
 from .events import user_channel as channel_of
 from .hub import Resume
-from .signals import client_connected
 from .state import State
 from .worker import Worker
 
@@ -51,14 +51,18 @@ def open_stream(
     :param groups: names of the groups it joins.
     :raises NotAcceptable: the client takes no event stream (406).
     :raises EventError: the user id or a group's name is none.
-    :raises ConfigError: the memory backend under a server of several processes.
+    :raises ConfigError: the memory backend under a server of several processes, or
+        a server on gevent in a process that is not patched.
     """
     if not _is_acceptable(request.headers.get("Accept")):
         raise NotAcceptable(f"This resource is a stream of type {MIMETYPE}.")
     if request.method == "HEAD":
         # A server never starts the body of an answer to HEAD, nor would it end.
         return Response(mimetype=MIMETYPE, headers=_HEADERS)
+    _refuse_unpatched(request.environ)
     user_channel = None if user_id is None else channel_of(user_id)
+    if isinstance(groups, str):
+        raise EventError(f"Groups are several names, not one text: [{groups!r}].")
     channels = tuple(dict.fromkeys(group_channel(group) for group in groups))
     worker = state.worker
     if reason := _refusal(worker, user_channel):
@@ -68,11 +72,6 @@ def open_stream(
         unread = _unread(worker, user_channel, resume)
     except BackendError:
         return _busy("the mailbox cannot be read")
-    if client_connected.receivers:
-        client_connected.send(
-            state.app,
-            user_id=user_channel and user_channel.removeprefix("user:"),
-        )
     return StreamResponse(worker, user_channel, channels, resume, unread)
 
 
@@ -125,6 +124,7 @@ class StreamResponse(Response):
         if self._has_on_close:
             connection.call_on_close(self.close)
         worker.hub.register(connection, self._resume, head, self._unread)
+        worker.stream_opened(connection.user_id)
         return body
 
 
@@ -132,6 +132,16 @@ def _is_acceptable(accept: str | None) -> bool:
     if not accept or MIMETYPE in accept or accept == "*/*":
         return True
     return bool(request.accept_mimetypes[MIMETYPE])
+
+
+def _refuse_unpatched(environ: Mapping[str, Any]) -> None:
+    server = type(environ.get("wsgi.input")).__module__
+    if server.startswith("gevent.") and not is_cooperative():
+        raise ConfigError(
+            "This server runs on gevent, but the process is not patched: one stream "
+            "would stop all others. Start your program with 'from gevent import "
+            "monkey; monkey.patch_all()', before every other import."
+        )
 
 
 def _last_event_id() -> str | None:

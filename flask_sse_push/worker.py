@@ -31,17 +31,20 @@ _FLUSH_SECONDS = 2.0
 class Worker:
     """Hub, backend and outbox of this process.
 
-    :param on_ended: told of streams that have ended.
+    :param on_opened: told, by its user's id, of a stream that has opened.
+    :param on_ended: told of a stream that has ended.
     :param on_failed: told of an event that the backend refuses for good.
     """
 
     def __init__(
         self,
         config: Config,
+        on_opened: Callable[[str | None], None],
         on_ended: Callable[[Ended], None],
         on_failed: Callable[[Event, Exception], None],
     ) -> None:
         self.config = config
+        self._on_opened = on_opened
         self._on_ended = on_ended
         self.hub = Hub(config, self._streams_ended)
         self.backend = make_backend(config)
@@ -63,6 +66,13 @@ class Worker:
         if self.backend.remote:
             return self.outbox.put(event, priority, is_here or None)
         return Receipt(is_here, self.backend.append([event])[0])
+
+    def stream_opened(self, user_id: str | None) -> None:
+        """Tell of a stream that has opened; it goes on whatever that leads to."""
+        try:
+            self._on_opened(user_id)
+        except Exception:
+            _log.exception("A function called at the start of a stream failed")
 
     def remove_client(self, user_id: str) -> None:
         """Close a user's connections on every worker."""

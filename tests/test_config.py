@@ -34,6 +34,7 @@ from flask_sse_push.config import Config
         ("MAILBOX_SIZE", -1),
         ("MAILBOX_SECONDS", None),
         ("MAX_PENDING_BYTES", 0),
+        ("MAX_PENDING_BYTES", 1000),
         ("MAX_EVENT_BYTES", None),
         ("MAX_CONNECTIONS", 0),
         ("MAX_CONNECTIONS_PER_USER", 1.0),

@@ -287,6 +287,37 @@ def test_a_hook_that_reads_the_body_gets_an_error_not_a_hang(
     assert sse.get_client_count() == 0
 
 
+def test_groups_are_several_names(app: Flask, sse: SSEPush) -> None:
+    sse.user_loader(lambda: 1)
+    sse.groups_loader(lambda user_id: "admins")
+    with pytest.raises(EventError, match="several names"):
+        app.test_client().get("/sse/stream")
+
+
+def test_a_fault_at_the_start_of_a_stream_does_not_end_it(
+    app: Flask, sse: SSEPush, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(sender: Flask, user_id: str | None) -> None:
+        raise RuntimeError("a receiver's fault")
+
+    with signals.client_connected.connected_to(fail, app):
+        response = app.test_client().get("/sse/stream", buffered=False)
+    sse.broadcast("x", {"a": 1})
+    assert bodies(response, 1)[0]["a"] == 1
+    assert "a receiver's fault" in caplog.text
+
+
+def test_a_gevent_server_in_a_process_that_is_not_patched_is_refused(
+    app: Flask, sse: SSEPush
+) -> None:
+    from gevent.pywsgi import Input
+
+    with pytest.raises(ConfigError, match="patch_all"):
+        app.test_client().get(
+            "/sse/stream", environ_overrides={"wsgi.input": Input(None, 0)}
+        )
+
+
 def test_several_processes_with_the_memory_backend_are_refused(
     app: Flask, sse: SSEPush
 ) -> None:
