@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from flask import Response, request
-from werkzeug.datastructures import Headers
 from werkzeug.exceptions import NotAcceptable
 from werkzeug.http import http_date
 
@@ -54,12 +55,13 @@ def open_stream(
     :raises ConfigError: the memory backend under a server of several processes, or
         a server on gevent in a process that is not patched.
     """
-    if not _is_acceptable(request.headers.get("Accept")):
+    environ = request.environ
+    if not _is_acceptable(environ.get("HTTP_ACCEPT")):
         raise NotAcceptable(f"This resource is a stream of type {MIMETYPE}.")
-    if request.method == "HEAD":
+    if environ["REQUEST_METHOD"] == "HEAD":
         # A server never starts the body of an answer to HEAD, nor would it end.
         return Response(mimetype=MIMETYPE, headers=_HEADERS)
-    _refuse_unpatched(request.environ)
+    _refuse_unpatched(environ)
     user_channel = None if user_id is None else channel_of(user_id)
     if isinstance(groups, str):
         raise EventError(f"Groups are several names, not one text: [{groups!r}].")
@@ -67,7 +69,8 @@ def open_stream(
     worker = state.worker
     if reason := _refusal(worker, user_channel):
         return _busy(reason)
-    resume = worker.hub.resume_from(_last_event_id())
+    last_event_id = environ.get("HTTP_LAST_EVENT_ID") or request.args.get("lastEventId")
+    resume = worker.hub.resume_from(last_event_id)
     try:
         unread = _unread(worker, user_channel, resume)
     except BackendError:
@@ -112,10 +115,10 @@ class StreamResponse(Response):
         placement = (worker.hub, worker.limits, self._user_channel, self._groups)
         connection: Connection
         if worker.config.handoff == "auto" and can_hand_off(environ, start_response):
-            headers = self.get_wsgi_headers(environ)
+            headers = self.headers.to_wsgi_list()
             head = _encode_head(environ["SERVER_PROTOCOL"], self.status, headers)
             connection = HandedOffConnection(*placement, environ)
-            tell_server(start_response, self.status, headers.to_wsgi_list())
+            tell_server(start_response, self.status, headers)
             body: Iterable[bytes] = ()
         else:
             head = b""
@@ -142,10 +145,6 @@ def _refuse_unpatched(environ: Mapping[str, Any]) -> None:
             "would stop all others. Start your program with 'from gevent import "
             "monkey; monkey.patch_all()', before every other import."
         )
-
-
-def _last_event_id() -> str | None:
-    return request.headers.get("Last-Event-ID") or request.args.get("lastEventId")
 
 
 def _refusal(worker: Worker, user_channel: str | None) -> str | None:
@@ -185,11 +184,13 @@ def _unread(
     return worker.backend.unread(user_channel.removeprefix("user:"), after)
 
 
-def _encode_head(protocol: str, status: str, headers: Headers) -> bytes:
-    lines = [
-        f"{protocol} {status}",
-        f"Date: {http_date()}",
-        "Connection: close",
-        *[f"{name}: {value}" for name, value in headers],
-    ]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+def _encode_head(protocol: str, status: str, headers: list[tuple[str, str]]) -> bytes:
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    date = _date(int(time.time()))
+    head = f"{protocol} {status}\r\nDate: {date}\r\nConnection: close\r\n{fields}\r\n"
+    return head.encode("latin-1")
+
+
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> str:
+    return http_date(seconds)

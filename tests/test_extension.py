@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import threading
 import weakref
@@ -314,7 +315,8 @@ def test_a_gevent_server_in_a_process_that_is_not_patched_is_refused(
 
     with pytest.raises(ConfigError, match="patch_all"):
         app.test_client().get(
-            "/sse/stream", environ_overrides={"wsgi.input": Input(None, 0)}
+            "/sse/stream",
+            environ_overrides={"wsgi.input": Input(io.BufferedReader(io.BytesIO()), 0)},
         )
 
 

@@ -144,9 +144,7 @@ def test_the_cursor_comes_before_any_event(server: Server) -> None:
 
 def test_heartbeats_keep_an_idle_stream_alive(server: Server) -> None:
     with Stream(server, user="18") as stream:
-        stream.read_until(
-            lambda s: s.raw.count(b": \n\n") >= 3
-        )
+        stream.read_until(lambda s: s.raw.count(b": \n\n") >= 3)
         assert stream.events == []
 
 

@@ -1,0 +1,66 @@
+"""A receiver that keeps what a backend hands it, and waiting without guessing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from flask_sse_push.events import CONTROL, Entry, Position
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 8.0) -> None:
+    """Wait for a condition to hold; an error after ``seconds``."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+class Recorder:
+    """What the hub is to a backend."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.restarts: list[Position] = []
+        self.users: dict[str, int] = {}
+        self.anonymous = 0
+        self._told: dict[str, int] = {}
+
+    @property
+    def frames(self) -> list[bytes]:
+        """The frames delivered, control messages apart."""
+        return [entry.frame for entry in self.entries if entry.channel != CONTROL]
+
+    @property
+    def texts(self) -> list[str]:
+        """The data of the events delivered."""
+        return [
+            line.removeprefix("data: ")
+            for frame in self.frames
+            for line in frame.decode().split("\n")
+            if line.startswith("data: ")
+        ]
+
+    def deliver(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def restart(self, base: Position) -> None:
+        self.restarts.append(base)
+
+    def client_count(self) -> int:
+        return sum(self.users.values()) + self.anonymous
+
+    def connections_by_user(self) -> dict[str, int]:
+        return dict(self.users)
+
+    def take_changes(self) -> dict[str, int]:
+        users, told = dict(self.users), self._told
+        self._told = users
+        return {
+            user: users.get(user, 0)
+            for user in users.keys() | told.keys()
+            if users.get(user) != told.get(user)
+        }
+
+    def is_user_connected(self, user_id: str) -> bool:
+        return user_id in self.users
