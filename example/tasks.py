@@ -1,6 +1,6 @@
 """A Celery task that tells its user how far it is.
 
-The web application and the Celery workers share one ``SSE_PUSH_BACKEND_URL``. Run with::
+The web application and the Celery workers share one ``SSE_PUSH_BACKEND_URL``::
 
     celery -A example.tasks worker
 """
@@ -22,13 +22,13 @@ celery = Celery(
 
 @cache
 def publisher() -> Publisher:
-    """This application's publisher; each process of a pool makes its own connections."""
+    """The publisher; each process of a pool makes its own connections."""
     return Publisher.from_url(
         os.environ.get("SSE_PUSH_BACKEND_URL", "redis://localhost:6379/0")
     )
 
 
-@celery.task
+@celery.task  # type: ignore[untyped-decorator]
 def make_report(user: str, report: str, pages: int, page_seconds: float = 0.5) -> int:
     """Work page by page, and tell the user after each.
 

@@ -22,7 +22,7 @@ def stream() -> Response:
     """The current user's stream: own events, the groups' and broadcasts."""
     state = current_state()
     user_id = authenticate(state)
-    groups = state.loaders.groups
+    groups = state.setup.groups_loader
     if user_id is None or groups is None:
         return open_stream(state, user_id)
     return open_stream(state, user_id, groups(user_id))
@@ -101,10 +101,10 @@ def authenticate(state: State) -> str | None:
 
     Ends the request with 401 or 403 where the authorizer says no.
     """
-    loaders = state.loaders
-    loaded = loaders.user() if loaders.user is not None else None
+    setup = state.setup
+    loaded = setup.user_loader() if setup.user_loader is not None else None
     user_id = None if loaded is None else user_text(loaded)
-    if loaders.authorizer is not None and not loaders.authorizer(user_id):
+    if setup.authorizer is not None and not setup.authorizer(user_id):
         if user_id is None:
             abort(401, "This stream needs a user: log in.")
         abort(403, "This user may not open this stream.")

@@ -100,15 +100,15 @@ def _rate_limit(value: Any) -> str | None:
     return value
 
 
-def _key(default: Any, check: _Check) -> Any:
-    return field(default=default, metadata={"check": check})
+def _key(default: Any, check: _Check, *, repr: bool = True) -> Any:
+    return field(default=default, metadata={"check": check}, repr=repr)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What ``SSE_PUSH_*`` keys say; each field is the key's rest in lower case."""
 
-    backend_url: str = _key("memory://", _backend_url)
+    backend_url: str = _key("memory://", _backend_url, repr=False)
     url_prefix: str = _key("/sse", _url_prefix)
     key_prefix: str = _key("sse_push", _key_prefix)
     heartbeat_seconds: float = _key(15.0, _seconds())
@@ -143,9 +143,10 @@ class Config:
                 try:
                     values[entry.name] = entry.metadata["check"](mapping[key])
                 except _Refused as error:
-                    raise ConfigError(
-                        f"{key} must be {error}, not {mapping[key]!r}."
-                    ) from None
+                    # A URL may hold a password: it is shown nowhere.
+                    is_secret = entry.name == "backend_url"
+                    but = "" if is_secret else f", not {mapping[key]!r}"
+                    raise ConfigError(f"{key} must be {error}{but}.") from None
         known = {PREFIX + entry.name.upper() for entry in fields(cls)}
         for key in mapping:
             if key.startswith(PREFIX) and key not in known:

@@ -17,7 +17,7 @@ from .outbox import Receipt
 from .patterns import Patterns
 from .schemas import SchemaRegistry
 from .signals import broadcast_event, group_event, user_event
-from .state import EXTENSION, Loaders, State, current_state
+from .state import EXTENSION, Setup, State, current_state
 from .streams import open_stream
 from .verbs import Verbs
 
@@ -36,8 +36,7 @@ class SSEPush(Verbs, Patterns):
     """
 
     def __init__(self, app: Flask | None = None) -> None:
-        self._loaders = Loaders()
-        self._registry = SchemaRegistry()
+        self._setup = Setup()
         self._states: weakref.WeakSet[State] = weakref.WeakSet()
         if app is not None:
             self.init_app(app)
@@ -56,7 +55,7 @@ class SSEPush(Verbs, Patterns):
                 "once."
             )
         config = Config.from_mapping(app.config)
-        state = State(app, config, self._loaders, self._registry)
+        state = State(app, config, self._setup)
         app.extensions[EXTENSION] = state
         self._states.add(state)
         app.register_blueprint(blueprint, url_prefix=config.url_prefix)
@@ -70,7 +69,7 @@ class SSEPush(Verbs, Patterns):
         :param function: called in the stream's request context, gives the id or
             ``None`` for an anonymous client.
         """
-        self._loaders.user = function
+        self._setup.user_loader = function
         return function
 
     def groups_loader(self, function: _GroupsLoader) -> _GroupsLoader:
@@ -78,7 +77,7 @@ class SSEPush(Verbs, Patterns):
 
         :param function: takes the user id, gives names of groups.
         """
-        self._loaders.groups = function
+        self._setup.groups_loader = function
         return function
 
     def authorizer(self, function: _Authorizer) -> _Authorizer:
@@ -87,7 +86,7 @@ class SSEPush(Verbs, Patterns):
         :param function: takes the user id or ``None``; ``False`` ends the request
             with 401 for an anonymous client, 403 for a user.
         """
-        self._loaders.authorizer = function
+        self._setup.authorizer = function
         return function
 
     def stream_response(
@@ -126,7 +125,7 @@ class SSEPush(Verbs, Patterns):
 
     @property
     def _schemas(self) -> SchemaRegistry:
-        return self._registry
+        return self._setup.schemas
 
     def _state(self) -> State:
         if has_app_context():

@@ -12,8 +12,9 @@ from .events import user_channel
 from .names import EventName
 from .outbox import Receipt
 from .progress import Progress
+from .ratelimit import set_limit
 from .sequences import Sequence
-from .state import State
+from .state import Setup, State
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
@@ -23,6 +24,8 @@ _Item = TypeVar("_Item")
 
 class Patterns:
     """What :class:`~flask_sse_push.SSEPush` does beyond its verbs."""
+
+    _setup: Setup
 
     def _state(self) -> State:
         raise NotImplementedError
@@ -50,7 +53,7 @@ class Patterns:
             raise EventError("The events of a batch cannot share one id.")
         state = self._state()
         batch_id = uuid.uuid4().hex if batch_id is None else batch_id
-        takes_id = state.schemas.takes(event, "batchId")
+        takes_id = state.setup.schemas.takes(event, "batchId")
         prepared = []
         for notification in notifications:
             user_id, data = _addressed(notification)
@@ -191,7 +194,7 @@ class Patterns:
             ``None`` takes it away again.
         :raises ConfigError: it is no limit, or the extra ``limits`` is missing.
         """
-        self._state().limiter.limit(event, limit)
+        set_limit(self._setup.limits, event, limit)
 
     def after_commit(self, session: Session | scoped_session[Any]) -> AfterCommit:
         """The verbs, for events that leave when a database session commits.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +23,19 @@ _log = logging.getLogger("flask_sse_push")
 _AWAY_SECONDS = 5.0
 
 
+def set_limit(by_event: dict[str, str], event: str, limit: str | None) -> None:
+    """Give the events of one name a limit of their own.
+
+    :param limit: such as ``"5/minute"``; ``None`` takes it away again.
+    :raises ConfigError: it is no limit, or the extra is missing.
+    """
+    if limit is None:
+        by_event.pop(str(event), None)
+    else:
+        _parse(limit, f"The limit of {str(event)!r}")
+        by_event[str(event)] = limit
+
+
 class RateLimiter:
     """Counts events by receiver (the channel) and event name, in a moving window.
 
@@ -34,31 +48,20 @@ class RateLimiter:
     A limit may be several, as in ``"10/second; 100/hour"``: all must hold. What a later
     one refuses has been counted by the earlier.
 
+    :param by_event: limits by event name; see :func:`set_limit`.
     :raises ConfigError: ``SSE_PUSH_RATE_LIMIT`` is no limit, or the extra is missing.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, by_event: Mapping[str, str]) -> None:
         self._config = config
         self._default = config.rate_limit
-        self._by_event: dict[str, str] = {}
+        self._by_event = by_event
         self._windows: _Windows | None = None
         self._windows_pid = 0
         self._lock = native_lock()
         self._away_until: float | None = None
         if config.rate_limit is not None:
             _parse(config.rate_limit, PREFIX + "RATE_LIMIT")
-
-    def limit(self, event: str, limit: str | None) -> None:
-        """Give the events of one name a limit of their own.
-
-        :param limit: such as ``"5/minute"``; ``None`` takes it away again.
-        :raises ConfigError: it is no limit, or the extra is missing.
-        """
-        if limit is None:
-            self._by_event.pop(str(event), None)
-        else:
-            _parse(limit, f"The limit of {str(event)!r}")
-            self._by_event[str(event)] = limit
 
     def admit(self, channel: str, event: str, limit: str | None = None) -> None:
         """Count an event that is about to be sent.

@@ -109,8 +109,8 @@ class Sequence:
 
 def _number(state: State, event: str, steps: list[object]) -> list[object]:
     """The steps with ``step`` and ``totalSteps``, where they may have and lack them."""
-    takes_step = state.schemas.takes(event, "step")
-    takes_total = state.schemas.takes(event, "totalSteps")
+    takes_step = state.setup.schemas.takes(event, "step")
+    takes_total = state.setup.schemas.takes(event, "totalSteps")
     numbered: list[object] = []
     for number, step in enumerate(steps, start=1):
         if not isinstance(step, Mapping):

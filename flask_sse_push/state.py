@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import Flask, current_app, has_request_context, request
 
@@ -31,12 +31,17 @@ EXTENSION = "sse_push"
 
 
 @dataclass(slots=True)
-class Loaders:
-    """The functions an application gives: who asks, and what may they see."""
+class Setup:
+    """What code has set up, for all applications of one ``SSEPush``.
 
-    user: Callable[[], object] | None = None
-    groups: Callable[[str], Iterable[str]] | None = None
+    :param limits: rate limits by event name.
+    """
+
+    user_loader: Callable[[], object] | None = None
+    groups_loader: Callable[[str], Iterable[str]] | None = None
     authorizer: Callable[[str | None], bool] | None = None
+    schemas: SchemaRegistry = field(default_factory=SchemaRegistry)
+    limits: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +63,11 @@ class State:
         self,
         app: Flask,
         config: Config,
-        loaders: Loaders,
-        schemas: SchemaRegistry,
+        setup: Setup,
     ) -> None:
         self.config = config
-        self.loaders = loaders
-        self.schemas = schemas
-        self.limiter = RateLimiter(config)
+        self.setup = setup
+        self.limiter = RateLimiter(config, setup.limits)
         self._app = weakref.ref(app)
         self._worker: Worker | None = None
         self._worker_pid = 0
@@ -151,7 +154,7 @@ class State:
         try:
             event = make_event(
                 self.config,
-                self.schemas,
+                self.setup.schemas,
                 channel,
                 name,
                 data,

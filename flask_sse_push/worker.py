@@ -102,7 +102,11 @@ class Worker:
     def stop(self) -> None:
         """End every stream, wait for the outbox a moment, let go of the backend."""
         self.hub.shut_down()
-        self.outbox.flush(_FLUSH_SECONDS)
+        if not self.outbox.flush(_FLUSH_SECONDS):
+            _log.error(
+                "%d events are lost: the backend did not take them before the end",
+                len(self.outbox),
+            )
         self.backend.stop()
 
     def _streams_ended(self, ended: Sequence[Ended]) -> None:

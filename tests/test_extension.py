@@ -313,10 +313,12 @@ def test_a_gevent_server_in_a_process_that_is_not_patched_is_refused(
 ) -> None:
     from gevent.pywsgi import Input
 
+    body = Input(io.BufferedReader(io.BytesIO()), 0)
+
     with pytest.raises(ConfigError, match="patch_all"):
         app.test_client().get(
             "/sse/stream",
-            environ_overrides={"wsgi.input": Input(io.BufferedReader(io.BytesIO()), 0)},
+            environ_overrides={"wsgi.input": body},
         )
 
 

@@ -135,7 +135,7 @@ def test_the_window_moves(sse: SSEPush) -> None:
 
 
 def test_no_part_of_a_key_passes_for_another() -> None:
-    limiter = RateLimiter(Config())
+    limiter = RateLimiter(Config(), {})
     limiter.admit("user:a", "n/user:b", "1/hour")
     limiter.admit("user:b/user:a", "n", "1/hour")
     with pytest.raises(RateLimitExceeded):
@@ -204,14 +204,14 @@ def test_a_missing_extra_is_named() -> None:
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
 def test_workers_share_the_counts_in_redis(valkey: ValkeyServer, scheme: str) -> None:
     url = f"{scheme}://127.0.0.1:{valkey.port}/0"
-    workers = [RateLimiter(Config(backend_url=url)) for _ in range(2)]
+    workers = [RateLimiter(Config(backend_url=url), {}) for _ in range(2)]
     for worker in workers:
         worker.admit("user:ada", "notification", "2/hour")
     for worker in workers:
         with pytest.raises(RateLimitExceeded) as caught:
             worker.admit("user:ada", "notification", "2/hour")
     assert 3590 < caught.value.retry_after <= 3600
-    other = RateLimiter(Config(backend_url=url, key_prefix="other"))
+    other = RateLimiter(Config(backend_url=url, key_prefix="other"), {})
     other.admit("user:ada", "notification", "2/hour")
 
 
@@ -242,7 +242,7 @@ def test_events_pass_while_redis_is_away(
 ) -> None:
     with ValkeyServer() as server:
         port = server.port
-        limiter = RateLimiter(Config(backend_url=f"redis://127.0.0.1:{port}/0"))
+        limiter = RateLimiter(Config(backend_url=f"redis://127.0.0.1:{port}/0"), {})
         limiter.admit("user:ada", "notification", "1/hour")
     for _ in range(3):
         limiter.admit("user:ada", "notification", "1/hour")
