@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -161,23 +160,6 @@ def create_app() -> Flask:
     sse.init_app(app)
     step_seconds: float = app.config["DEMO_STEP_SECONDS"]
 
-    def follow_order(user: str, order_id: str) -> None:
-        with app.app_context():
-            for number, (status, message) in enumerate(STEPS, start=1):
-                if number > 1:
-                    time.sleep(step_seconds)
-                data = {
-                    "order_id": order_id,
-                    "status": status,
-                    "message": message,
-                    "step": number,
-                    "total_steps": len(STEPS),
-                }
-                try:
-                    sse.send_to_user(user, EventName.ORDER_STATUS, data)
-                except SSEPushError:
-                    app.logger.exception("Order %s: step %s not sent", order_id, number)
-
     @app.get("/")
     def index() -> ResponseReturnValue:
         page = render_template(
@@ -220,10 +202,11 @@ def create_app() -> Flask:
             "placed": round(time.time(), 3),
         }
         session["orders"] = [*session.get("orders", []), order][-MAX_ORDERS:]
-        # Under gunicorn's gevent worker a thread is a greenlet.
-        threading.Thread(
-            target=follow_order, args=(user, order["id"]), daemon=True
-        ).start()
+        steps = [
+            {"order_id": order["id"], "status": status, "message": message}
+            for status, message in STEPS
+        ]
+        sse.sequence(user, EventName.ORDER_STATUS, steps, pause=step_seconds)
         return order_view(order, step_seconds), 201
 
     @app.post("/chat")

@@ -108,6 +108,11 @@ def sleep(seconds: float) -> None:
 
 
 def give_way() -> None:
-    """Let other greenlets run; threads need no asking."""
+    """Let other greenlets run, and what has arrived on sockets; threads need no asking.
+
+    A sleep of 0 is a callback, and gevent runs callbacks for milliseconds before it
+    polls: requests would wait through much of a broadcast. A timer needs a whole turn
+    of the event loop (2.2 against 1.1 µs a call).
+    """
     if is_cooperative():
-        gevent.sleep(0)
+        gevent.sleep(1e-9)

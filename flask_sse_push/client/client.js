@@ -18,7 +18,9 @@ const GAP = "sse-push-gap";
 const CLOSING = "sse-push-closing";
 const FIRST_DELAY_MS = 1000;
 const LONGEST_DELAY_MS = 30000;
+// A broadcast makes every page acknowledge: they spread over a few seconds.
 const ACKNOWLEDGE_MS = 1000;
+const ACKNOWLEDGE_SPREAD_MS = 4000;
 
 /** Statuses that mean no later attempt will be answered differently. */
 const FINAL_STREAM_STATUSES = new Set([204, 401, 403]);
@@ -244,7 +246,7 @@ class Push {
   }
 }
 
-/** Sends the newest id at most once in `ACKNOWLEDGE_MS`. */
+/** Sends the newest id, at most once in `ACKNOWLEDGE_MS`. */
 class Acknowledger {
   #url;
   #credentials;
@@ -260,7 +262,8 @@ class Acknowledger {
 
   schedule(id) {
     this.#waiting = id;
-    this.#timer ??= setTimeout(() => this.flush(), ACKNOWLEDGE_MS);
+    const delay = ACKNOWLEDGE_MS + Math.random() * ACKNOWLEDGE_SPREAD_MS;
+    this.#timer ??= setTimeout(() => this.flush(), delay);
   }
 
   flush() {

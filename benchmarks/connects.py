@@ -1,0 +1,130 @@
+"""What a connect costs: a bare view beside an authenticated stream that resumes."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import statistics
+from dataclasses import dataclass, field
+
+from benchmarks.figures import ConnectFigures, Effort
+from benchmarks.load import LoadClient, Tally
+from benchmarks.requests import request_bytes
+from benchmarks.servers import Server
+from benchmarks.wire import ProtocolError, marked_body
+
+RESUMED_EVENTS = 10
+_USERS = 100
+_WARM = 50
+_ID = re.compile(rb"^id: ?(\S+)$", re.MULTILINE)
+
+
+@dataclass
+class _Rounds:
+    samples: list[float] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+
+def bare(server: Server, effort: Effort) -> ConnectFigures:
+    """A view that answers "ok", one request per connection."""
+    request = request_bytes("GET", "/ping", headers={"Connection": "close"})
+    rounds = _measure(server, effort, [request], ends=True)
+    return _figures("bare view, Connection: close", effort, rounds)
+
+
+def fresh(server: Server, effort: Effort) -> ConnectFigures:
+    """A stream without login and without a cursor."""
+    requests = [server.stream_request(f"c{number}") for number in range(_USERS)]
+    return _figures("stream", effort, _measure(server, effort, requests))
+
+
+def resuming(server: Server, effort: Effort) -> ConnectFigures:
+    """A stream of a logged-in user that resumes after ``RESUMED_EVENTS`` events."""
+    web = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    users = [f"c{number}" for number in range(_USERS)]
+    cookies = {user: _log_in(web, user) for user in [*users, "first"]}
+    cursor = _cursor(server, web, cookies["first"])
+    for number in range(1, RESUMED_EVENTS + 1):
+        for user in users:
+            _post(web, f"/send/{user}", marked_body(number, 0))
+    web.close()
+    requests = [
+        _stream_request(cookies[user], {"Last-Event-ID": cursor}) for user in users
+    ]
+    rounds = _measure(server, effort, requests, events=RESUMED_EVENTS)
+    title = f"stream, logged in, resuming {RESUMED_EVENTS} events"
+    return _figures(title, effort, rounds)
+
+
+def _measure(
+    server: Server,
+    effort: Effort,
+    requests: list[bytes],
+    *,
+    events: int = 0,
+    ends: bool = False,
+) -> _Rounds:
+    # Each request stands for one user; the users take turns.
+    process = server.running
+    rounds = _Rounds()
+    for number in range(effort.connect_rounds + 1):
+        count = effort.connects if number else _WARM
+        client = LoadClient(server.port)
+        client.ends_expected = ends
+        client.tally.expected = count * events
+        try:
+            before = process.settled_cpu_ns()
+            client.open([requests[place % len(requests)] for place in range(count)])
+            client.run(
+                lambda client=client, count=count: (  # type: ignore[misc]
+                    client.complete and (not ends or client.ended == count)
+                ),
+                seconds=30,
+            )
+            used = process.settled_cpu_ns() - before
+        finally:
+            client.shut()
+        process.settled_cpu_ns()
+        if number:
+            rounds.samples.append(used / count / 1000)
+            for name, value in vars(client.tally).items():
+                setattr(rounds.tally, name, getattr(rounds.tally, name) + value)
+    return rounds
+
+
+def _figures(title: str, effort: Effort, rounds: _Rounds) -> ConnectFigures:
+    middle = statistics.median(rounds.samples)
+    return ConnectFigures(title, effort.connects, middle, rounds.samples, rounds.tally)
+
+
+def _post(web: http.client.HTTPConnection, path: str, body: str = "") -> str:
+    web.request("POST", path, body)
+    response = web.getresponse()
+    response.read()
+    if response.status != 204:
+        raise ProtocolError(f"POST {path}: {response.status}")
+    return response.getheader("Set-Cookie", "")
+
+
+def _log_in(web: http.client.HTTPConnection, user: str) -> str:
+    return _post(web, f"/login/{user}").partition(";")[0]
+
+
+def _stream_request(cookie: str, headers: dict[str, str]) -> bytes:
+    return request_bytes("GET", "/sse/stream", headers={"Cookie": cookie, **headers})
+
+
+def _cursor(server: Server, web: http.client.HTTPConnection, cookie: str) -> str:
+    """The id of an event sent just now, as a client of the stream learns it."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        sock.sendall(_stream_request(cookie, {}))
+        data = sock.recv(65536)
+        _post(web, "/send/first", marked_body(1, 0))
+        while not (data.endswith(b"\n\n") and b"@1:0@" in data):
+            received = sock.recv(65536)
+            if not received:
+                raise ProtocolError(f"the stream ended: {data[-300:]!r}")
+            data += received
+    ids: list[bytes] = _ID.findall(data)
+    return ids[-1].decode()
