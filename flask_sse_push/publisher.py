@@ -49,7 +49,7 @@ class Publisher(Verbs):
         self._config = config
         self._timeout = timeout
         self._registry = SchemaRegistry()
-        self._limiter = RateLimiter(config)
+        self._limiter = RateLimiter(config, {})
         self._redis = make_backend(config)
 
     @classmethod
@@ -133,11 +133,11 @@ class Publisher(Verbs):
             except BackendError as error:
                 pause = backoff.take()
                 if time.monotonic() + pause > end:
+                    missing = f"{len(events) - len(positions)} of {len(events)} events"
                     raise BackendError(
-                        f"{len(events) - len(positions)} of {len(events)} events could "
-                        f"not be confirmed within {self._timeout:g} s. Send them again; "
-                        "an id of your own keeps them from arriving twice. "
-                        f"{error}"
+                        f"{missing} could not be confirmed within {self._timeout:g} s. "
+                        "Send them again; an id of your own keeps them from arriving "
+                        f"twice. {error}"
                     ) from error
                 sleep(pause)
         return positions

@@ -1,0 +1,24 @@
+"""The names of the keys."""
+
+from __future__ import annotations
+
+
+class Keys:
+    """The names of all keys, under one hash tag."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = f"{{{prefix}}}"
+        self.log = f"{self._prefix}:log"
+        self.workers = f"{self._prefix}:workers"
+
+    def mailbox(self, user_id: str) -> str:
+        """A user's mailbox. The id is the key's whole rest: nothing needs escaping."""
+        return f"{self._prefix}:mailbox:{user_id}"
+
+    def limit(self, key: str) -> str:
+        """The window of a rate limit."""
+        return f"{self._prefix}:limit:{key}"
+
+    def presence(self, worker_id: str) -> str:
+        """Who is connected to a worker."""
+        return f"{self._prefix}:presence:{worker_id}"
