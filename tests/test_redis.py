@@ -193,6 +193,7 @@ def test_nothing_is_known_before_a_trimmed_logs_first_entry(
 ) -> None:
     first = start()
     send(first, *[str(n) for n in range(10)])
+    wait_for_count(first, 10)
     shared.command("XTRIM", f"{{{prefix}}}:log", "MAXLEN", "=", 4)
     second = start()
     assert second.texts == ["6", "7", "8", "9"]

@@ -25,6 +25,9 @@ _log = logging.getLogger("flask_sse_push")
 _BLOCK_MS = 2_000
 # Entries in one read.
 _MOST_ENTRIES = 1_000
+# Where answers follow each other that quickly, the next waits so long for more to come:
+# a read costs a worker some 70 µs, an entry in it 5.
+_BUSY_SECONDS, _GATHER_SECONDS = 0.005, 0.002
 # Nonces remembered: more than other publishers append between two tries of one.
 _MOST_NONCES = 20_000
 # Seconds between two looks for entries that are too old.
@@ -159,6 +162,7 @@ class LogReader:
         self.is_connected = True
         self._on_connected()
         while not self._is_stopped:
+            heard = self.heard
             entries = self._read(connection)
             is_full = len(entries) >= self._most
             # Trimmed while it lagged, or emptied by somebody?
@@ -172,6 +176,8 @@ class LogReader:
             else:
                 give_way()
             self._trim(connection)
+            if entries and self.heard - heard < _BUSY_SECONDS:
+                sleep(_GATHER_SECONDS)
 
     def _read(self, connection: Connection) -> Sequence[tuple[bytes, list[bytes]]]:
         wait = ("BLOCK", _BLOCK_MS) if self.ready.is_set() else ()
