@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from flask import Flask, current_app, has_request_context, request
 
@@ -97,34 +98,17 @@ class State:
         return self._worker
 
     def dispatch(
-        self,
-        channel: str,
-        name: str,
-        data: object,
-        *,
-        priority: Priority = Priority.NORMAL,
-        store: bool = True,
-        id: str | None = None,
-        coalesce: str | None = None,
-        rate_limit: str | None = None,
+        self, channel: str, name: str, data: object, **options: Any
     ) -> Receipt:
         """Check an event and put it into the log: what every verb and signal ends in.
 
+        :param options: those of :meth:`prepare`.
         :raises PayloadError: the data does not fit; nothing was sent.
         :raises EventError: the event cannot go on the wire; nothing was sent.
         :raises RateLimitExceeded: a rate limit refuses it; nothing was sent.
         :raises OutboxFull: as many events wait for the backend as may.
         """
-        prepared = self.prepare(
-            channel,
-            name,
-            data,
-            priority=priority,
-            store=store,
-            id=id,
-            coalesce=coalesce,
-            rate_limit=rate_limit,
-        )
+        prepared = self.prepare(channel, name, data, **options)
         self.admit(prepared)
         return self.publish(prepared)
 
