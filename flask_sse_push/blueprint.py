@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
 from werkzeug.exceptions import HTTPException
 
-from .errors import BackendError
-from .events import parse_id, user_text
+from .errors import BackendError, ConfigError, EventError
+from .events import id_text, parse_id
 from .state import State, current_state
 from .streams import open_stream
 
@@ -25,7 +26,13 @@ def stream() -> Response:
     groups = state.setup.groups_loader
     if user_id is None or groups is None:
         return open_stream(state, user_id)
-    return open_stream(state, user_id, groups(user_id))
+    loaded = groups(user_id)
+    if isinstance(loaded, str) or not isinstance(loaded, Iterable):
+        raise ConfigError(
+            f"groups_loader gives several names of groups, such as a list, not "
+            f"{loaded!r}."
+        )
+    return open_stream(state, user_id, loaded)
 
 
 @blueprint.post("/ack")
@@ -36,9 +43,10 @@ def acknowledge() -> tuple[Response, int] | Response:
     if user_id is None:
         abort(401, "Only a user has a mailbox: log in.")
     # A body that must be JSON cannot come from a form on a foreign page.
-    body = request.get_json()
-    text = body.get("id") if isinstance(body, dict) else None
-    position = parse_id(text) if isinstance(text, str) else None
+    if not request.is_json:
+        abort(415, 'Send {"id": "<id of an event>"} as application/json.')
+    body = request.get_json(silent=True)
+    position = parse_id(body.get("id")) if isinstance(body, dict) else None
     if position is None:
         abort(400, 'Send {"id": "<id of an event>"}.')
     try:
@@ -103,7 +111,12 @@ def authenticate(state: State) -> str | None:
     """
     setup = state.setup
     loaded = setup.user_loader() if setup.user_loader is not None else None
-    user_id = None if loaded is None else user_text(loaded)
+    try:
+        user_id = None if loaded is None else id_text(loaded)
+    except EventError as error:
+        raise ConfigError(
+            f"user_loader gives the user's id or None, not {loaded!r}. {error}"
+        ) from error
     if setup.authorizer is not None and not setup.authorizer(user_id):
         if user_id is None:
             abort(401, "This stream needs a user: log in.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from .dispatch import Prepared, SendOptions
 from .errors import ConfigError
-from .events import ALL, group_channel, user_channel
-from .state import Prepared, State
+from .events import ALL, group_channel, user_channel, user_channels
+from .state import State
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, SessionTransaction, scoped_session
@@ -55,30 +56,35 @@ class AfterCommit:
         self._get_session = session if callable(session) else lambda: session
 
     def send_to_user(
-        self, user_id: object, event: str, data: object, **options: Any
+        self, user_id: object, event: str, data: object, **options: Unpack[SendOptions]
     ) -> None:
         """Send an event to one user; the options of ``SSEPush.send_to_user``."""
         self._queue([user_channel(user_id)], event, data, options)
 
     def send_to_users(
-        self, user_ids: Iterable[object], event: str, data: object, **options: Any
+        self,
+        user_ids: Iterable[object],
+        event: str,
+        data: object,
+        **options: Unpack[SendOptions],
     ) -> None:
         """Send an event to several users."""
-        channels = [user_channel(user_id) for user_id in user_ids]
-        self._queue(channels, event, data, options)
+        self._queue(user_channels(user_ids), event, data, options)
 
     def send_to_group(
-        self, group: str, event: str, data: object, **options: Any
+        self, group: str, event: str, data: object, **options: Unpack[SendOptions]
     ) -> None:
         """Send an event to a group."""
         self._queue([group_channel(group)], event, data, options)
 
-    def broadcast(self, event: str, data: object, **options: Any) -> None:
+    def broadcast(
+        self, event: str, data: object, **options: Unpack[SendOptions]
+    ) -> None:
         """Send an event to every connection."""
         self._queue([ALL], event, data, options)
 
     def _queue(
-        self, channels: list[str], event: str, data: object, options: dict[str, Any]
+        self, channels: list[str], event: str, data: object, options: SendOptions
     ) -> None:
         state = self._get_state()
         session = self._get_session()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -22,6 +23,7 @@ SCHEMES = (
 )
 
 _log = logging.getLogger("flask_sse_push")
+_PATH = re.compile(r"(/[^/\s<>?#]+)+")
 _Check = Callable[[Any], Any]
 
 
@@ -71,8 +73,8 @@ def _backend_url(value: Any) -> str:
 
 
 def _url_prefix(value: Any) -> str:
-    if not isinstance(value, str) or not value.startswith("/") or value.endswith("/"):
-        raise _Refused("a path that starts with / and does not end with one")
+    if not isinstance(value, str) or not _PATH.fullmatch(value):
+        raise _Refused("a path such as /sse, without spaces, brackets and a last /")
     return value
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -31,6 +32,7 @@ GAP: Final = "sse-push-gap"
 CLOSING: Final = "sse-push-closing"
 
 START: Final[Position] = (0, 0)
+_CHANNELS = (ALL, "user:", "group:", CONTROL)
 
 # The standard ends a line at CRLF, LF or CR, and at nothing else; str.splitlines()
 # would also split at U+2028, U+0085 and others, which belong to the data.
@@ -50,20 +52,33 @@ def user_channel(user_id: object) -> str:
     :param user_id: text, a number or a UUID; not empty, at most 256 characters.
     :raises EventError: anything else, ``None`` and booleans above all.
     """
-    return "user:" + user_text(user_id)
+    return "user:" + id_text(user_id)
 
 
-def user_text(user_id: object) -> str:
-    """A user id as the text it is known by everywhere: ``42`` and ``"42"`` are one.
+def user_channels(user_ids: Iterable[object]) -> list[str]:
+    """The channels of several users.
 
+    :raises EventError: one is no user id, or it is one text and not several ids.
+    """
+    return [user_channel(user_id) for user_id in _several(user_ids, "user ids")]
+
+
+def id_text(id: object, what: str = "user id") -> str:
+    """An id as the text it is known by everywhere: ``42`` and ``"42"`` are one.
+
+    :param what: what it is the id of, for the error.
     :raises EventError: it is no text, number or UUID, is empty or too long.
     """
-    if not isinstance(user_id, (str, int, UUID)) or isinstance(user_id, bool):
-        raise EventError(
-            f"A user id is text, a number or a UUID, not {user_id!r}. To reach "
-            "everybody, use broadcast()."
-        )
-    return _member(str(user_id), "user id")
+    if isinstance(id, str):
+        return _member(plain(id), what)
+    if not isinstance(id, (int, UUID)) or isinstance(id, bool):
+        raise EventError(f"A {what} is text, a number or a UUID, not {id!r}.")
+    return _member(str(id), what)
+
+
+def plain(text: str) -> str:
+    """Text without its subclass: ``str()`` of a ``(str, Enum)`` member is its name."""
+    return str.__str__(text)
 
 
 def group_channel(group: str) -> str:
@@ -73,7 +88,21 @@ def group_channel(group: str) -> str:
     """
     if not isinstance(group, str):
         raise EventError(f"The name of a group is text, not {group!r}.")
-    return "group:" + _member(group, "group name")
+    return "group:" + _member(plain(group), "group name")
+
+
+def group_channels(groups: Iterable[str]) -> tuple[str, ...]:
+    """The channels of several groups, each once.
+
+    :raises EventError: one is no group's name, or it is one text and not several.
+    """
+    return tuple(dict.fromkeys(map(group_channel, _several(groups, "groups"))))
+
+
+def _several(values: Iterable[Any], what: str) -> Iterable[Any]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise EventError(f"Give several {what}, such as a list, not {values!r}.")
+    return values
 
 
 def _member(text: str, what: str) -> str:
@@ -90,12 +119,12 @@ def format_id(position: Position) -> str:
     return f"{position[0]}-{position[1]}"
 
 
-def parse_id(text: str) -> Position | None:
-    """The position an id of ours names, or ``None`` when the text is not one.
+def parse_id(text: object) -> Position | None:
+    """The position an id of ours names, or ``None`` when it is not one.
 
     :param text: as it came from a client: nothing is assumed of it.
     """
-    match = _POSITION.fullmatch(text)
+    match = _POSITION.fullmatch(text) if isinstance(text, str) else None
     return (int(match[1]), int(match[2])) if match else None
 
 
@@ -165,6 +194,13 @@ class Event:
     coalesce: str | None = None
 
     def __post_init__(self) -> None:
+        _require_text(self.name, "name")
+        _require_text(self.data, "data")
+        if not self.channel.startswith(_CHANNELS):
+            raise EventError(
+                f"A channel is {ALL!r}, 'user:<id>' or 'group:<name>', not "
+                f"{self.channel!r}."
+            )
         if not self.name or len(self.name) > _NAME_LENGTH:
             raise EventError(
                 f"An event's name has 1 to {_NAME_LENGTH} characters, "
@@ -267,6 +303,11 @@ def encode_gap(since: str | None, oldest: Position) -> bytes:
 def encode_closing(reason: str) -> bytes:
     """The control event that says why the server ends the stream."""
     return encode(CLOSING, to_json({"reason": reason}))
+
+
+def _require_text(value: object, what: str) -> None:
+    if not isinstance(value, str):
+        raise EventError(f"An event's {what} is text, not {value!r}.")
 
 
 def _encodable(text: str, what: str) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from flask import Flask, Response, has_app_context
+from werkzeug.local import LocalProxy
 
 from .backends import Backend
 from .blueprint import blueprint
 from .config import Config
+from .dispatch import SendOptions
 from .errors import ConfigError
 from .events import ALL, group_channel, user_channel
 from .outbox import Receipt
 from .patterns import Patterns
 from .schemas import SchemaRegistry
 from .signals import broadcast_event, group_event, user_event
-from .state import EXTENSION, Setup, State, current_state
+from .state import EXTENSION, Setup, State, current_state, state_of
 from .streams import open_stream
 from .verbs import Verbs
 
@@ -37,7 +39,9 @@ class SSEPush(Verbs, Patterns):
 
     def __init__(self, app: Flask | None = None) -> None:
         self._setup = Setup()
-        self._states: weakref.WeakSet[State] = weakref.WeakSet()
+        # The only one so far; with a second, a verb must be told which is meant.
+        self._applications = 0
+        self._only: Callable[[], State | None] = lambda: None
         if app is not None:
             self.init_app(app)
 
@@ -49,6 +53,8 @@ class SSEPush(Verbs, Patterns):
         :raises ConfigError: a ``SSE_PUSH_*`` value is wrong, or the application has an
             SSEPush already.
         """
+        if not isinstance(app, Flask):
+            raise ConfigError(f"init_app takes a Flask application, not {app!r}.")
         if EXTENSION in app.extensions:
             raise ConfigError(
                 f"The application {app.name!r} has an SSEPush already: call init_app "
@@ -56,12 +62,10 @@ class SSEPush(Verbs, Patterns):
             )
         config = Config.from_mapping(app.config)
         state = State(app, config, self._setup)
-        app.extensions[EXTENSION] = state
-        self._states.add(state)
         app.register_blueprint(blueprint, url_prefix=config.url_prefix)
-        user_event.connect(_on_user_event, sender=app)
-        group_event.connect(_on_group_event, sender=app)
-        broadcast_event.connect(_on_broadcast_event, sender=app)
+        app.extensions[EXTENSION] = state
+        self._applications += 1
+        self._only = weakref.ref(state)
 
     def user_loader(self, function: _UserLoader) -> _UserLoader:
         """Register who tells the id of the user that asks for a stream.
@@ -75,7 +79,7 @@ class SSEPush(Verbs, Patterns):
     def groups_loader(self, function: _GroupsLoader) -> _GroupsLoader:
         """Register who tells the groups that a user's stream joins.
 
-        :param function: takes the user id, gives names of groups.
+        :param function: takes the user id, which is text, gives names of groups.
         """
         self._setup.groups_loader = function
         return function
@@ -83,8 +87,8 @@ class SSEPush(Verbs, Patterns):
     def authorizer(self, function: _Authorizer) -> _Authorizer:
         """Register who decides whether a client may open a stream.
 
-        :param function: takes the user id or ``None``; ``False`` ends the request
-            with 401 for an anonymous client, 403 for a user.
+        :param function: takes the user id, as text, or ``None``; ``False`` ends the
+            request with 401 for an anonymous client, 403 for a user.
         """
         self._setup.authorizer = function
         return function
@@ -109,7 +113,11 @@ class SSEPush(Verbs, Patterns):
         return self._state().worker.health()
 
     def _dispatch(
-        self, channels: Sequence[str], event: str, data: object, **options: Any
+        self,
+        channels: Sequence[str],
+        event: str,
+        data: object,
+        **options: Unpack[SendOptions],
     ) -> list[Receipt]:
         state = self._state()
         return state.send_all(
@@ -119,42 +127,55 @@ class SSEPush(Verbs, Patterns):
     def _remove_client(self, user_id: str) -> None:
         self._state().worker.remove_client(user_id)
 
-    @property
-    def _backend(self) -> Backend:
+    def _get_backend(self) -> Backend:
         return self._state().worker.backend
 
-    @property
-    def _schemas(self) -> SchemaRegistry:
+    def _get_schemas(self) -> SchemaRegistry:
         return self._setup.schemas
 
     def _state(self) -> State:
         if has_app_context():
             return current_state()
-        states = list(self._states)
-        if len(states) == 1:
-            return states[0]
+        state = self._only()
+        if self._applications == 1 and state is not None:
+            return state
+        if not self._applications:
+            raise ConfigError("SSEPush is set up for no application: call init_app.")
         raise ConfigError(
-            f"SSEPush was set up for {len(states)} applications and none is current: "
-            "wrap the call in 'with app.app_context():'."
+            f"SSEPush was set up for {self._applications} applications and none is "
+            "current: wrap the call in 'with app.app_context():'."
         )
 
 
+def _sender(app: object) -> State:
+    """The state of who sent a signal; ``current_app``, a proxy, is its application."""
+    if isinstance(app, LocalProxy):
+        app = app._get_current_object()
+    return state_of(app)  # type: ignore[arg-type]
+
+
+@user_event.connect
 def _on_user_event(
-    app: Flask, *, user_id: object, event: str, data: object, **options: Any
+    app: object,
+    *,
+    user_id: object,
+    event: str,
+    data: object,
+    **options: Unpack[SendOptions],
 ) -> Receipt:
-    state: State = app.extensions[EXTENSION]
-    return state.dispatch(user_channel(user_id), event, data, **options)
+    channel = user_channel(user_id)
+    return _sender(app).dispatch(channel, event, data, **options)
 
 
+@group_event.connect
 def _on_group_event(
-    app: Flask, *, group: str, event: str, data: object, **options: Any
+    app: object, *, group: str, event: str, data: object, **options: Unpack[SendOptions]
 ) -> Receipt:
-    state: State = app.extensions[EXTENSION]
-    return state.dispatch(group_channel(group), event, data, **options)
+    return _sender(app).dispatch(group_channel(group), event, data, **options)
 
 
+@broadcast_event.connect
 def _on_broadcast_event(
-    app: Flask, *, event: str, data: object, **options: Any
+    app: object, *, event: str, data: object, **options: Unpack[SendOptions]
 ) -> Receipt:
-    state: State = app.extensions[EXTENSION]
-    return state.dispatch(ALL, event, data, **options)
+    return _sender(app).dispatch(ALL, event, data, **options)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from .commit import AfterCommit
+from .dispatch import SendOptions
 from .errors import BackendError, EventError, OutboxFull
 from .events import user_channel
 from .names import EventName
@@ -35,7 +36,7 @@ class Patterns:
         notifications: Iterable[tuple[object, object] | Mapping[str, Any]],
         event: str = EventName.NOTIFICATION,
         batch_id: str | None = None,
-        **options: Any,
+        **options: Unpack[SendOptions],
     ) -> list[Receipt]:
         """Send many users an event each, all with the same ``batchId``.
 
@@ -68,7 +69,7 @@ class Patterns:
         predicate: Callable[[str], bool],
         event: str,
         data: object,
-        **options: Any,
+        **options: Unpack[SendOptions],
     ) -> list[Receipt]:
         """Send an event to those users who are connected now and whom you choose.
 
@@ -94,7 +95,7 @@ class Patterns:
         steps: Iterable[object],
         *,
         pause: float = 2.0,
-        **options: Any,
+        **options: Unpack[SendOptions],
     ) -> Sequence:
         """Send a user related events, one after the other.
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from .backends import Backend, make_backend
 from .backoff import Backoff
 from .concurrency import sleep
 from .config import PREFIX, Config
-from .dispatch import make_event, make_removal
+from .dispatch import SendOptions, make_removal, prepare
 from .errors import BackendError, ConfigError
 from .events import Event, Position
-from .names import Priority
 from .outbox import Receipt, with_nonce
 from .ratelimit import RateLimiter
 from .schemas import SchemaRegistry
@@ -93,26 +92,27 @@ class Publisher(Verbs):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    @property
-    def _backend(self) -> Backend:
+    def _get_backend(self) -> Backend:
         return self._redis
 
-    @property
-    def _schemas(self) -> SchemaRegistry:
+    def _get_schemas(self) -> SchemaRegistry:
         return self._registry
 
     def _dispatch(
-        self, channels: Sequence[str], event: str, data: object, **options: Any
+        self,
+        channels: Sequence[str],
+        event: str,
+        data: object,
+        **options: Unpack[SendOptions],
     ) -> list[Receipt]:
-        Priority(options.pop("priority", Priority.NORMAL))
-        rate_limit = options.pop("rate_limit", None)
-        events = [
-            make_event(self._config, self._registry, channel, event, data, **options)
+        prepared = [
+            prepare(self._config, self._registry, channel, event, data, **options)
             for channel in channels
         ]
-        for one in events:
-            self._limiter.admit(one.channel, one.name, rate_limit)
-        return [Receipt(None, position) for position in self._append(events)]
+        for one in prepared:
+            self._limiter.admit(one.event.channel, one.event.name, one.rate_limit)
+        positions = self._append([one.event for one in prepared])
+        return [Receipt(None, position) for position in positions]
 
     def _remove_client(self, user_id: str) -> None:
         self._append([make_removal(user_id)])

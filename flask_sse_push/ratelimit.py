@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from .concurrency import native_lock
 from .config import PREFIX, Config
 from .errors import BackendError, ConfigError, RateLimitExceeded
+from .events import plain
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -30,10 +31,10 @@ def set_limit(by_event: dict[str, str], event: str, limit: str | None) -> None:
     :raises ConfigError: it is no limit, or the extra is missing.
     """
     if limit is None:
-        by_event.pop(str(event), None)
+        by_event.pop(plain(event), None)
     else:
-        _parse(limit, f"The limit of {str(event)!r}")
-        by_event[str(event)] = limit
+        _parse(limit, f"The limit of {plain(event)!r}")
+        by_event[plain(event)] = limit
 
 
 class RateLimiter:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from .concurrency import make_wakeup, sleep, spawn
+from .dispatch import SendOptions
 from .errors import EventError, SSEPushError
 from .events import user_channel
 from .outbox import Receipt
@@ -31,7 +31,7 @@ class Sequence:
         event: str,
         steps: Iterable[object],
         pause: float,
-        options: dict[str, Any],
+        options: SendOptions,
     ) -> None:
         if not pause >= 0:
             raise EventError(f"pause is seconds from 0, not {pause!r}.")

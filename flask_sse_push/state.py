@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
+from blinker import NamedSignal
 from flask import Flask, current_app, has_request_context, request
 
+from .backends import make_backend
 from .concurrency import native_lock
 from .config import Config
-from .dispatch import make_event
+from .dispatch import Prepared, SendOptions, prepare
 from .errors import ConfigError, SSEPushError
 from .events import Event
 from .hub import Ended
-from .names import Priority
 from .outbox import Receipt
 from .ratelimit import RateLimiter
 from .schemas import SchemaRegistry
@@ -27,6 +29,8 @@ from .signals import (
     event_published,
 )
 from .worker import Worker
+
+_log = logging.getLogger("flask_sse_push")
 
 EXTENSION = "sse_push"
 
@@ -45,15 +49,6 @@ class Setup:
     limits: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An event that has been checked and is still to be sent."""
-
-    event: Event
-    priority: Priority
-    rate_limit: str | None
-
-
 class State:
     """One application's configuration, schemas, and worker in this process.
 
@@ -66,6 +61,8 @@ class State:
         config: Config,
         setup: Setup,
     ) -> None:
+        # Made to be checked: each process makes its own when it needs one.
+        make_backend(config)
         self.config = config
         self.setup = setup
         self.limiter = RateLimiter(config, setup.limits)
@@ -98,7 +95,7 @@ class State:
         return self._worker
 
     def dispatch(
-        self, channel: str, name: str, data: object, **options: Any
+        self, channel: str, name: str, data: object, **options: Unpack[SendOptions]
     ) -> Receipt:
         """Check an event and put it into the log: what every verb and signal ends in.
 
@@ -108,9 +105,8 @@ class State:
         :raises RateLimitExceeded: a rate limit refuses it; nothing was sent.
         :raises OutboxFull: as many events wait for the backend as may.
         """
-        prepared = self.prepare(channel, name, data, **options)
-        self.admit(prepared)
-        return self.publish(prepared)
+        [receipt] = self.send_all([self.prepare(channel, name, data, **options)])
+        return receipt
 
     def send_all(self, prepared: Sequence[Prepared]) -> list[Receipt]:
         """Send events that were prepared; a limit that refuses one lets none out.
@@ -123,33 +119,16 @@ class State:
         return [self.publish(one) for one in prepared]
 
     def prepare(
-        self,
-        channel: str,
-        name: str,
-        data: object,
-        *,
-        priority: Priority = Priority.NORMAL,
-        store: bool = True,
-        id: str | None = None,
-        coalesce: str | None = None,
-        rate_limit: str | None = None,
+        self, channel: str, name: str, data: object, **options: Unpack[SendOptions]
     ) -> Prepared:
         """The first part of :meth:`dispatch`: check everything, send nothing."""
         try:
-            event = make_event(
-                self.config,
-                self.setup.schemas,
-                channel,
-                name,
-                data,
-                store=store,
-                id=id,
-                coalesce=coalesce,
+            return prepare(
+                self.config, self.setup.schemas, channel, name, data, **options
             )
         except SSEPushError as error:
             self._tell_failed(channel, name, error)
             raise
-        return Prepared(event, Priority(priority), rate_limit)
 
     def admit(self, prepared: Prepared) -> None:
         """The second part: count the event against its rate limit.
@@ -174,42 +153,49 @@ class State:
         except SSEPushError as error:
             self._tell_failed(event.channel, event.name, error)
             raise
-        if event_published.receivers:
-            event_published.send(
-                self.app,
-                channel=event.channel,
-                event=event.name,
-                receipt=receipt,
-                data=event.data,
-            )
+        self._tell(
+            event_published,
+            channel=event.channel,
+            event=event.name,
+            receipt=receipt,
+            data=event.data,
+        )
         return receipt
 
     def _tell_failed(self, channel: str, name: str, error: Exception) -> None:
-        if event_failed.receivers:
-            event_failed.send(self.app, channel=channel, event=name, error=error)
+        self._tell(event_failed, channel=channel, event=name, error=error)
 
     def _opened(self, user_id: str | None) -> None:
-        if client_connected.receivers:
-            client_connected.send(self.app, user_id=user_id)
+        self._tell(client_connected, user_id=user_id)
 
     def _ended(self, stream: Ended) -> None:
-        if client_disconnected.receivers:
-            client_disconnected.send(
-                self.app,
-                user_id=stream.user_id,
-                reason=stream.reason,
-                duration=stream.duration,
-            )
+        self._tell(
+            client_disconnected,
+            user_id=stream.user_id,
+            reason=stream.reason,
+            duration=stream.duration,
+        )
 
     def _failed(self, event: Event, error: Exception) -> None:
         self._tell_failed(event.channel, event.name, error)
+
+    def _tell(self, signal: NamedSignal, **what: Any) -> None:
+        """Send a signal; a receiver's fault is neither ours nor another receiver's."""
+        if signal.receivers:
+            for receiver in signal.receivers_for(self.app):
+                try:
+                    receiver(self.app, **what)
+                except Exception:
+                    _log.exception("A receiver of %s failed", signal.name)
 
 
 def state_of(app: Flask) -> State:
     """The extension's state of an application.
 
-    :raises ConfigError: ``init_app`` was not called for it.
+    :raises ConfigError: ``init_app`` was not called for it, or it is none.
     """
+    if not isinstance(app, Flask):
+        raise ConfigError(f"This takes a Flask application, not {app!r}.")
     state = app.extensions.get(EXTENSION)
     if state is None:
         raise ConfigError(

@@ -20,8 +20,8 @@ from .connections import (
     can_hand_off,
     tell_server,
 )
-from .errors import BackendError, ConfigError, EventError
-from .events import START, Entry, encode_comment, encode_retry, group_channel
+from .errors import BackendError, ConfigError
+from .events import START, Entry, encode_comment, encode_retry, group_channels
 from .events import user_channel as channel_of
 from .hub import Resume
 from .state import State
@@ -52,8 +52,7 @@ def open_stream(
     :param groups: names of the groups it joins.
     :raises NotAcceptable: the client takes no event stream (406).
     :raises EventError: the user id or a group's name is none.
-    :raises ConfigError: the memory backend under a server of several processes, or
-        a server on gevent in a process that is not patched.
+    :raises ConfigError: the server cannot serve streams as it was started.
     """
     environ = request.environ
     if not _is_acceptable(environ.get("HTTP_ACCEPT")):
@@ -61,11 +60,9 @@ def open_stream(
     if environ["REQUEST_METHOD"] == "HEAD":
         # A server never starts the body of an answer to HEAD, nor would it end.
         return Response(mimetype=MIMETYPE, headers=_HEADERS)
-    _refuse_unpatched(environ)
+    _refuse_unfit(environ)
     user_channel = None if user_id is None else channel_of(user_id)
-    if isinstance(groups, str):
-        raise EventError(f"Groups are several names, not one text: [{groups!r}].")
-    channels = tuple(dict.fromkeys(group_channel(group) for group in groups))
+    channels = group_channels(groups)
     worker = state.worker
     if reason := _refusal(worker, user_channel):
         return _busy(reason)
@@ -137,13 +134,19 @@ def _is_acceptable(accept: str | None) -> bool:
     return bool(request.accept_mimetypes[MIMETYPE])
 
 
-def _refuse_unpatched(environ: Mapping[str, Any]) -> None:
+def _refuse_unfit(environ: Mapping[str, Any]) -> None:
     server = type(environ.get("wsgi.input")).__module__
     if server.startswith("gevent.") and not is_cooperative():
         raise ConfigError(
             "This server runs on gevent, but the process is not patched: one stream "
             "would stop all others. Start your program with 'from gevent import "
             "monkey; monkey.patch_all()', before every other import."
+        )
+    if "gunicorn.socket" in environ and not environ.get("wsgi.multithread"):
+        raise ConfigError(
+            "A worker of gunicorn's sync kind serves one request at a time: one stream "
+            "would hold it for good. Start gunicorn with '-k gevent', or with "
+            "'-k gthread --threads N'."
         )
 
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Literal, Unpack
 
 from marshmallow import Schema
 
 from .backends import Backend
+from .dispatch import SendOptions
 from .errors import EventError
-from .events import ALL, group_channel, parse_id, user_channel, user_text
+from .events import (
+    ALL,
+    group_channel,
+    id_text,
+    parse_id,
+    user_channel,
+    user_channels,
+)
 from .names import Priority
 from .outbox import Receipt
 from .schemas import SchemaRegistry
@@ -21,7 +29,11 @@ class Verbs(ABC):
 
     @abstractmethod
     def _dispatch(
-        self, channels: Sequence[str], event: str, data: object, **options: Any
+        self,
+        channels: Sequence[str],
+        event: str,
+        data: object,
+        **options: Unpack[SendOptions],
     ) -> list[Receipt]:
         """Send an event to each of the channels."""
 
@@ -29,14 +41,12 @@ class Verbs(ABC):
     def _remove_client(self, user_id: str) -> None:
         """Close a user's connections on every worker."""
 
-    @property
     @abstractmethod
-    def _backend(self) -> Backend:
+    def _get_backend(self) -> Backend:
         """The backend to ask."""
 
-    @property
     @abstractmethod
-    def _schemas(self) -> SchemaRegistry:
+    def _get_schemas(self) -> SchemaRegistry:
         """The schemas by event name."""
 
     def register_schema(self, name: str, schema: type[Schema] | Schema) -> None:
@@ -44,7 +54,7 @@ class Verbs(ABC):
 
         :param name: the event's name.
         """
-        self._schemas.register(name, schema)
+        self._get_schemas().register(name, schema)
 
     def send_to_user(
         self,
@@ -52,9 +62,10 @@ class Verbs(ABC):
         event: str,
         data: object,
         *,
-        priority: Priority = Priority.NORMAL,
+        priority: Priority
+        | Literal["low", "normal", "high", "urgent"] = Priority.NORMAL,
         store: bool = True,
-        id: str | None = None,
+        id: object = None,
         coalesce: str | None = None,
         rate_limit: str | None = None,
     ) -> Receipt:
@@ -91,23 +102,28 @@ class Verbs(ABC):
         return receipt
 
     def send_to_users(
-        self, user_ids: Iterable[object], event: str, data: object, **options: Any
+        self,
+        user_ids: Iterable[object],
+        event: str,
+        data: object,
+        **options: Unpack[SendOptions],
     ) -> list[Receipt]:
         """Send an event to several users; the options of :meth:`send_to_user`.
 
         All ids are checked before the first event is sent.
         """
-        channels = [user_channel(user_id) for user_id in user_ids]
-        return self._dispatch(channels, event, data, **options)
+        return self._dispatch(user_channels(user_ids), event, data, **options)
 
     def send_to_group(
-        self, group: str, event: str, data: object, **options: Any
+        self, group: str, event: str, data: object, **options: Unpack[SendOptions]
     ) -> Receipt:
         """Send an event to a group; the options of :meth:`send_to_user`."""
         [receipt] = self._dispatch([group_channel(group)], event, data, **options)
         return receipt
 
-    def broadcast(self, event: str, data: object, **options: Any) -> Receipt:
+    def broadcast(
+        self, event: str, data: object, **options: Unpack[SendOptions]
+    ) -> Receipt:
         """Send an event to every connection; the options of :meth:`send_to_user`."""
         [receipt] = self._dispatch([ALL], event, data, **options)
         return receipt
@@ -117,25 +133,25 @@ class Verbs(ABC):
 
         :raises BackendError: the backend cannot be reached.
         """
-        return self._backend.client_count()
+        return self._get_backend().client_count()
 
     def get_connected_users(self) -> set[str]:
-        """Ids of the users that are connected, over all workers.
+        """Ids of the users that are connected, as text, over all workers.
 
         :raises BackendError: the backend cannot be reached.
         """
-        return self._backend.connected_users()
+        return self._get_backend().connected_users()
 
     def is_user_connected(self, user_id: object) -> bool:
         """Whether a user is connected, to any worker.
 
         :raises BackendError: the backend cannot be reached.
         """
-        return self._backend.is_user_connected(user_text(user_id))
+        return self._get_backend().is_user_connected(id_text(user_id))
 
     def remove_client(self, user_id: object) -> None:
         """Close every connection of a user, on every worker."""
-        self._remove_client(user_text(user_id))
+        self._remove_client(id_text(user_id))
 
     def acknowledge(self, user_id: object, event_id: str) -> int:
         """Remove from a user's mailbox all events up to one.
@@ -147,5 +163,8 @@ class Verbs(ABC):
         """
         position = parse_id(event_id)
         if position is None:
-            raise EventError(f"{event_id!r} is no id of an event.")
-        return self._backend.acknowledge(user_text(user_id), position)
+            raise EventError(
+                f"{event_id!r} is no id of an event: pass one from the wire, or the "
+                "id of a receipt that is not queued any more."
+            )
+        return self._get_backend().acknowledge(id_text(user_id), position)

@@ -68,11 +68,8 @@ class Worker:
         return Receipt(is_here, self.backend.append([event])[0])
 
     def stream_opened(self, user_id: str | None) -> None:
-        """Tell of a stream that has opened; it goes on whatever that leads to."""
-        try:
-            self._on_opened(user_id)
-        except Exception:
-            _log.exception("A function called at the start of a stream failed")
+        """Tell of a stream that has opened."""
+        self._on_opened(user_id)
 
     def remove_client(self, user_id: str) -> None:
         """Close a user's connections on every worker."""

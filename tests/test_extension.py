@@ -7,15 +7,17 @@ import io
 import json
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Any
 
 import pytest
-from flask import Flask, Response, request
+from flask import Blueprint, Flask, Response, current_app, request
 from marshmallow import Schema, fields
 
 from flask_sse_push import (
     ConfigError,
+    Event,
     EventError,
     PayloadError,
     Receipt,
@@ -181,6 +183,139 @@ def test_two_applications_and_two_extensions_keep_apart() -> None:
         sse.broadcast("x", {})
 
 
+def test_after_a_second_application_verbs_need_a_context(app: Flask) -> None:
+    # Also when the first is gone, but for the garbage collector.
+    sse = SSEPush(app)
+    sse.broadcast("x", {})
+    with Flask("second").app_context():
+        sse.init_app(current_app._get_current_object())  # type: ignore[attr-defined]
+        sse.broadcast("x", {})
+    gc.collect()
+    with pytest.raises(ConfigError, match="app_context"):
+        sse.broadcast("x", {})
+
+
+def test_before_init_app_the_error_names_it() -> None:
+    with pytest.raises(ConfigError, match="call init_app"):
+        SSEPush().broadcast("x", {})
+    with pytest.raises(ConfigError, match="takes a Flask application"):
+        SSEPush("app")  # type: ignore[arg-type]
+
+
+def test_an_init_app_that_fails_leaves_nothing(app: Flask) -> None:
+    app.register_blueprint(Blueprint("sse_push", __name__))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="already registered"):
+            SSEPush(app)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host:notaport",
+        "redis+sentinel://host",
+        "redis://localhost:6379/abc",
+        "redis://localhost?bogus=1",
+    ],
+)
+def test_a_url_that_cannot_work_is_refused_at_init_app(app: Flask, url: str) -> None:
+    app.config["SSE_PUSH_BACKEND_URL"] = url
+    with pytest.raises(ConfigError, match="SSE_PUSH_BACKEND_URL"):
+        SSEPush(app)
+
+
+class Names(str, Enum):  # noqa: UP042 (as people write it who know no StrEnum)
+    NOTE = "notification"
+    ADA = "ada"
+
+
+@pytest.mark.usefixtures("context")
+def test_members_of_text_enumerations_go_by_their_values(
+    app: Flask, sse: SSEPush
+) -> None:
+    sse.user_loader(lambda: Names.ADA)
+    receipt = sse.send_to_user(Names.ADA, Names.NOTE, {"message": "m"}, id=Names.ADA)
+    response = app.test_client().get("/sse/stream", buffered=False)
+    chunk = next(iter(response.response))
+    response.close()
+    assert f"id: {receipt.id}\nevent: notification\n".encode() in chunk
+    assert b'"id":"ada"' in chunk
+
+
+@pytest.mark.usefixtures("context")
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda sse: sse.send_to_users("ada", "x", {}),
+        lambda sse: sse.send_to_users(None, "x", {}),
+        lambda sse: sse.send_to_users(5, "x", {}),
+        lambda sse: sse.broadcast("x", {}, priority="medium"),
+        lambda sse: sse.broadcast("x", {}, priority=None),
+        lambda sse: sse.broadcast(5, {}),
+        lambda sse: sse.broadcast(None, {}),
+        lambda sse: sse.broadcast("x", {}, id=""),
+        lambda sse: sse.send_to_group(5, "x", {}),
+        lambda sse: sse.acknowledge("ada", None),
+        lambda sse: sse.acknowledge("ada", sse.broadcast("x", {})),
+        lambda sse: Event(name=5),  # type: ignore[arg-type]
+        lambda sse: Event(data={}),  # type: ignore[arg-type]
+        lambda sse: Event(channel="bogus"),
+    ],
+)
+def test_arguments_that_are_none_get_an_error_of_ours(
+    sse: SSEPush, send: Callable[[SSEPush], object]
+) -> None:
+    with pytest.raises(EventError):
+        send(sse)
+
+
+@pytest.mark.usefixtures("context")
+def test_data_nested_too_deeply_is_refused(sse: SSEPush) -> None:
+    data: dict[str, Any] = {}
+    for _ in range(3000):
+        data = {"a": data}
+    with pytest.raises(PayloadError):
+        sse.broadcast("x", data)
+
+
+@pytest.mark.usefixtures("context")
+def test_a_signal_takes_the_application_or_its_proxy_as_sender(sse: SSEPush) -> None:
+    [(_, receipt)] = signals.broadcast_event.send(current_app, event="x", data={})
+    assert receipt.id is not None
+    for sender in (None, "app", Flask("without")):
+        with pytest.raises(ConfigError):
+            signals.broadcast_event.send(sender, event="x", data={})
+
+
+@pytest.mark.usefixtures("context")
+def test_a_receivers_fault_is_not_the_senders(
+    app: Flask, sse: SSEPush, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(sender: Flask, **what: Any) -> None:
+        raise RuntimeError("a receiver's fault")
+
+    with signals.event_published.connected_to(fail, app):
+        assert len(sse.send_to_users([1, 2], "x", {})) == 2
+    assert "a receiver's fault" in caplog.text
+
+
+@pytest.mark.parametrize("loaded", [object(), "", 1.5, True])
+def test_a_user_loader_gives_an_id(app: Flask, sse: SSEPush, loaded: object) -> None:
+    sse.user_loader(lambda: loaded)
+    with pytest.raises(ConfigError, match="user_loader gives"):
+        app.test_client().get("/sse/stream")
+
+
+def test_a_worker_for_one_request_at_a_time_is_refused(
+    app: Flask, sse: SSEPush
+) -> None:
+    with pytest.raises(ConfigError, match="-k gevent"):
+        app.test_client().get(
+            "/sse/stream",
+            environ_overrides={"gunicorn.socket": None, "wsgi.multithread": False},
+        )
+
+
 def test_one_application_needs_no_context_and_is_not_kept_alive() -> None:
     app = Flask("tests")
     sse = SSEPush(app)
@@ -291,7 +426,7 @@ def test_a_hook_that_reads_the_body_gets_an_error_not_a_hang(
 def test_groups_are_several_names(app: Flask, sse: SSEPush) -> None:
     sse.user_loader(lambda: 1)
     sse.groups_loader(lambda user_id: "admins")
-    with pytest.raises(EventError, match="several names"):
+    with pytest.raises(ConfigError, match="groups_loader gives several names"):
         app.test_client().get("/sse/stream")
 
 

@@ -150,10 +150,10 @@ def test_what_is_wrong_is_refused_before_anything_is_sent(
         publisher.send_to_users(["1", ""], "e", {})
     with pytest.raises(EventError):
         publisher.broadcast("sse-push-gap", {})
-    with pytest.raises(ValueError, match="soon"):
-        publisher.broadcast("e", {}, priority="soon")
+    with pytest.raises(EventError, match="soon"):
+        publisher.broadcast("e", {}, priority="soon")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
-        publisher.broadcast("e", {}, prioritty="high")
+        publisher.broadcast("e", {}, prioritty="high")  # type: ignore[call-arg]
     publisher.broadcast("counted", {"count": 1})
     assert reader.sent(1)[0][2]["count"] == 1
 

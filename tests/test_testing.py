@@ -65,7 +65,8 @@ def test_it_records_one_application_and_only_within_with(
     other_sse = SSEPush(other)
     sse.broadcast("notification", NOTE)
     with SSERecorder(app) as recorder:
-        other_sse.broadcast("notification", NOTE)
+        with other.app_context():
+            other_sse.broadcast("notification", NOTE)
         recorder.assert_nothing_sent()
         sse.broadcast("notification", NOTE)
     sse.broadcast("notification", NOTE)

@@ -39,7 +39,7 @@ class SSERecorder:
 
     Nothing is replaced: events are checked and delivered as ever. What was refused was
     not sent and is not here. Use it with ``with``, or the pytest fixture
-    ``sse_recorder``.
+    ``sse_recorder``; the application is current meanwhile.
 
     The assertions take the values that a payload must have, as keywords, in snake_case
     or camelCase; what else the payload has does not matter, nor what else a mapping in
@@ -52,15 +52,20 @@ class SSERecorder:
     def __init__(self, app: Flask) -> None:
         state_of(app)
         self._app = app
+        self._context = app.app_context()
         #: All that was sent, in order.
         self.events: list[SentEvent] = []
 
     def __enter__(self) -> SSERecorder:
+        # So that code under test can send with no request, whichever application an
+        # SSEPush was set up for before.
+        self._context.push()
         event_published.connect(self._record, sender=self._app)
         return self
 
     def __exit__(self, *error: object) -> None:
         event_published.disconnect(self._record, sender=self._app)
+        self._context.pop()
 
     def _record(
         self, app: Flask, *, channel: str, event: str, receipt: Receipt, data: str
