@@ -674,6 +674,7 @@ def test_a_password_is_used_and_told_to_nobody(
     with pytest.raises(BackendError) as refused:
         send(worker, "c")
     told = f"{caught.value!r} {refused.value!r} {caplog.text} {worker.backend.health()}"
+    assert "put them right in the URL" in str(caught.value)
     assert "s3cret" not in told
     assert "wr0ng" not in told
 

@@ -18,7 +18,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.exceptions import (
+    AuthenticationError,
     MovedError,
+    NoPermissionError,
     NoScriptError,
     ReadOnlyError,
     RedisError,
@@ -40,6 +42,8 @@ _MOST_CONNECTIONS = 16
 # Redirections followed for one command.
 _MOST_MOVES = 3
 _PORT, _SENTINEL_PORT = 6379, 26379
+# Answers that no further try will change.
+_CREDENTIALS = (AuthenticationError, NoPermissionError)
 
 
 class Connection(Protocol):
@@ -166,7 +170,14 @@ class Server:
         """The error to raise for one of redis-py's."""
         if isinstance(error, BackendError):
             return error
-        return BackendError(f"Redis: {self._redact(str(error))}")
+        text = self._redact(str(error))
+        if isinstance(error, _CREDENTIALS):
+            text = (
+                "Redis refuses the user or the password: put them right in the URL, "
+                f"as in redis://user:password@host ({text})"
+            )
+            return BackendError(text)
+        return BackendError(f"Redis: {text}")
 
     def close(self) -> None:
         """Close the connections that nobody uses now."""
