@@ -17,6 +17,11 @@ native_lock: Callable[[], threading.Lock] = gevent.monkey.get_original(
     "_thread", "allocate_lock"
 )
 _thread_id: Callable[[], int] = gevent.monkey.get_original("_thread", "get_ident")
+_start_thread: Callable[..., int] = gevent.monkey.get_original(
+    "_thread", "start_new_thread"
+)
+# Modules are imported by the main thread; a fork keeps its identity.
+_main_thread = _thread_id()
 
 
 class Wakeup(Protocol):
@@ -76,27 +81,18 @@ def make_wakeup() -> Wakeup:
 
 
 def spawn(function: Callable[..., None], *args: object) -> None:
-    """Run ``function`` beside the caller; it does not keep the process alive."""
-    if is_cooperative():
+    """Run ``function`` beside the caller; it does not keep the process alive.
+
+    :raises RuntimeError: the system has no thread left.
+    """
+    if not is_cooperative():
+        threading.Thread(target=function, args=args, daemon=True).start()
+    elif _thread_id() == _main_thread:
         gevent.spawn(function, *args)
     else:
-        threading.Thread(target=function, args=args, daemon=True).start()
-
-
-def make_spawn() -> Callable[..., None]:
-    """A :func:`spawn` for any thread, whose greenlets all run in this one."""
-    if not is_cooperative():
-        return spawn
-    loop: Any = gevent.get_hub().loop
-    home = _thread_id()
-
-    def spawn_at_home(function: Callable[..., None], *args: object) -> None:
-        if _thread_id() == home:
-            gevent.spawn(function, *args)
-        else:
-            loop.run_callback_threadsafe(gevent.spawn, function, *args)
-
-    return spawn_at_home
+        # The event loop of a native thread runs only while the thread waits: a greenlet
+        # left there might never get a turn. Another thread has a loop of its own.
+        _start_thread(function, args)
 
 
 def sleep(seconds: float) -> None:

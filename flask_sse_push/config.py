@@ -132,6 +132,11 @@ class Config:
     strict_events: bool = _key(False, _one_of(True, False))
     handoff: str = _key("auto", _one_of("auto", "off"))
 
+    @property
+    def is_memory(self) -> bool:
+        """Whether the log is in the memory of one process."""
+        return self.backend_url.startswith("memory:")
+
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Config:
         """Read the ``SSE_PUSH_*`` keys of ``app.config``.

@@ -18,6 +18,8 @@ _ENTRY_BYTES = 420
 # other way round.
 _MOST_FLOORS = 65_536
 
+_EXPIRED_AT_ONCE = 200
+
 _position = attrgetter("position")
 
 
@@ -92,9 +94,11 @@ class History:
         self.expire()
 
     def expire(self) -> None:
-        """Let go of what is too old."""
+        """Let go of what is too old, so much at a time that nobody waits for it."""
         limit = (int((self._clock() - self._seconds) * 1000), 0)
-        while self._entries:
+        for _ in range(_EXPIRED_AT_ONCE):
+            if not self._entries:
+                break
             oldest = next(iter(self._entries.values()))
             if oldest.position >= limit:
                 break

@@ -12,7 +12,7 @@ from itertools import count
 
 from .backends import Backend
 from .backoff import Backoff
-from .concurrency import make_spawn, native_lock, sleep
+from .concurrency import native_lock, sleep, spawn
 from .errors import BackendError, OutboxFull
 from .events import Event, Position, format_id
 from .names import Priority
@@ -97,8 +97,6 @@ class Outbox:
         self._size = size
         self._on_failed = on_failed
         self._lock = native_lock()
-        # Events may come from native threads, whose loops do not run.
-        self._spawn = make_spawn()
         self._heap: list[_Waiting] = []
         self._numbers = count()
         self._leaving = 0
@@ -131,7 +129,7 @@ class Outbox:
             must_start = not self._draining
             self._draining = True
         if must_start:
-            self._spawn(self._drain)
+            spawn(self._drain)
         return receipt
 
     def flush(self, timeout: float) -> bool:
@@ -146,6 +144,15 @@ class Outbox:
         return not len(self)
 
     def _drain(self) -> None:
+        try:
+            self._drain_all()
+        except BaseException:
+            with self._lock:
+                self._leaving = 0
+                self._draining = False
+            raise
+
+    def _drain_all(self) -> None:
         backoff = Backoff()
         while batch := self._take():
             try:

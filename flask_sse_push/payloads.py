@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Literal, NotRequired, TypeAlias, TypedDict
 from uuid import UUID
 
-from flask_sse_push.names import (
+from .names import (
     AnnouncementPriority,
     HealthStatus,
     NotificationType,

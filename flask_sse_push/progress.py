@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
+from .concurrency import spawn
 from .errors import BackendError, EventError, RateLimitExceeded
 from .events import user_channel
 from .names import EventName, ProgressStatus
@@ -110,7 +111,12 @@ class Progress(Generic[_Item]):
     def __exit__(
         self, kind: type[BaseException] | None, error: object, traceback: object
     ) -> None:
-        self._end(ProgressStatus.DONE if kind is None else ProgressStatus.FAILED)
+        if kind is GeneratorExit:
+            # Perhaps the garbage collector's doing, amid anything: nothing may be
+            # waited for here.
+            spawn(self._end, ProgressStatus.FAILED)
+        else:
+            self._end(ProgressStatus.DONE if kind is None else ProgressStatus.FAILED)
 
     def __iter__(self) -> Iterator[_Item]:
         if self._items is None:

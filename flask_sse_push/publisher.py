@@ -39,7 +39,7 @@ class Publisher(Verbs):
     """
 
     def __init__(self, config: Config, *, timeout: float = 10.0) -> None:
-        if config.backend_url.startswith("memory:"):
+        if config.is_memory:
             raise ConfigError(
                 "A Publisher needs a Redis or Valkey server, such as "
                 "redis://localhost:6379/0: the log of memory:// is in the memory of "

@@ -102,9 +102,11 @@ class RateLimiter:
         # Made when first needed, in the process that needs them: those in memory start
         # a thread, which no child of a fork would have.
         if self._windows_pid != os.getpid():
+            # Not under the lock: a thread that starts may let other greenlets run.
+            windows = _make_windows(self._config)
             with self._lock:
                 if self._windows_pid != os.getpid():
-                    self._windows = _make_windows(self._config)
+                    self._windows = windows
                     self._windows_pid = os.getpid()
         assert self._windows is not None
         return self._windows

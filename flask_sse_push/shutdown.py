@@ -7,6 +7,7 @@ timeout, for streams that would never end by themselves.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import weakref
@@ -19,6 +20,8 @@ class Stoppable(Protocol):
     def stop(self) -> None:
         """Come to it."""
 
+
+_log = logging.getLogger("flask_sse_push")
 
 _running: weakref.WeakKeyDictionary[Stoppable, int] = weakref.WeakKeyDictionary()
 
@@ -33,7 +36,10 @@ def _stop_all() -> None:
     for worker, pid in list(_running.items()):
         # A fork has its parent's workers in memory, but they are not its own.
         if pid == os.getpid():
-            worker.stop()
+            try:
+                worker.stop()
+            except Exception:
+                _log.exception("Stopping a worker failed")
 
 
 def is_server_stopping() -> bool:

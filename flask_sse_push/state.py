@@ -82,7 +82,7 @@ class State:
 
         :raises ConfigError: the memory backend under a server of several processes.
         """
-        if self.config.backend_url.startswith("memory:"):
+        if self.config.is_memory:
             _refuse_other_processes()
         if self._worker_pid != os.getpid():
             with self._lock:

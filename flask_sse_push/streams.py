@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from flask import Response, request
+from flask import Response, current_app, request
 from werkzeug.exceptions import NotAcceptable
 from werkzeug.http import http_date
 
@@ -39,6 +40,20 @@ _HEADERS = {
     "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",
 }
+# Fields that say how the answer is framed and where it goes (RFC 9110, 7.6.1): a stream
+# ends with its connection.
+_OURS = frozenset(
+    (
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "proxy-connection",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
 
 
 def open_stream(
@@ -72,7 +87,20 @@ def open_stream(
         unread = _unread(worker, user_channel, resume)
     except BackendError:
         return _busy("the mailbox cannot be read")
-    return StreamResponse(worker, user_channel, channels, resume, unread)
+    response = _response_class(current_app.response_class)()  # type: ignore[arg-type]
+    response.opening = _Opening(worker, user_channel, channels, resume, unread)
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What is needed to open a stream when the server calls the response."""
+
+    worker: Worker
+    user_channel: str | None
+    groups: tuple[str, ...]
+    resume: Resume
+    unread: Sequence[Entry]
 
 
 class StreamResponse(Response):
@@ -82,23 +110,12 @@ class StreamResponse(Response):
     """
 
     default_mimetype = MIMETYPE
+    opening: _Opening
 
-    def __init__(
-        self,
-        worker: Worker,
-        user_channel: str | None,
-        groups: tuple[str, ...],
-        resume: Resume,
-        unread: Sequence[Entry],
-    ) -> None:
+    def __init__(self) -> None:
         # An iterator has no length to announce; and passed through, because a hook that
         # wanted to read the whole body would never end.
         super().__init__(iter(()), headers=_HEADERS, direct_passthrough=True)
-        self._worker = worker
-        self._user_channel = user_channel
-        self._groups = groups
-        self._resume = resume
-        self._unread = unread
         self._has_on_close = False
 
     def call_on_close(self, func: Callable[[], Any]) -> Callable[[], Any]:
@@ -108,14 +125,19 @@ class StreamResponse(Response):
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        worker = self._worker
-        placement = (worker.hub, worker.limits, self._user_channel, self._groups)
+        opening = self.opening
+        worker = opening.worker
+        # Once more: many may have been on their way here.
+        if reason := _refusal(worker, opening.user_channel):
+            return _busy(reason)(environ, start_response)
+        placement = (worker.hub, worker.limits, opening.user_channel, opening.groups)
         connection: Connection
         if worker.config.handoff == "auto" and can_hand_off(environ, start_response):
             headers = self.headers.to_wsgi_list()
             head = _encode_head(environ["SERVER_PROTOCOL"], self.status, headers)
-            connection = HandedOffConnection(*placement, environ)
+            # First, because the server refuses headers that it cannot send.
             tell_server(start_response, self.status, headers)
+            connection = HandedOffConnection(*placement, environ)
             body: Iterable[bytes] = ()
         else:
             head = b""
@@ -123,9 +145,25 @@ class StreamResponse(Response):
             body = super().__call__(environ, start_response)
         if self._has_on_close:
             connection.call_on_close(self.close)
-        worker.hub.register(connection, self._resume, head, self._unread)
-        worker.stream_opened(connection.user_id)
+        try:
+            worker.hub.register(connection, opening.resume, head, opening.unread)
+            worker.stream_opened(connection.user_id)
+        except BaseException:
+            # A time limit, say: with no body returned, nobody else would close it.
+            connection.close("error")
+            raise
         return body
+
+
+@lru_cache(maxsize=16)
+def _response_class(base: type[Response]) -> type[StreamResponse]:
+    """The class for an application whose responses are of another class than Flask's.
+
+    Flask turns a response of any other class into its own, which cannot stream.
+    """
+    if issubclass(StreamResponse, base):
+        return StreamResponse
+    return type("StreamResponse", (StreamResponse, base), {})
 
 
 def _is_acceptable(accept: str | None) -> bool:
@@ -188,7 +226,9 @@ def _unread(
 
 
 def _encode_head(protocol: str, status: str, headers: list[tuple[str, str]]) -> bytes:
-    fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    fields = "".join(
+        [f"{name}: {value}\r\n" for name, value in headers if name.lower() not in _OURS]
+    )
     date = _date(int(time.time()))
     head = f"{protocol} {status}\r\nDate: {date}\r\nConnection: close\r\n{fields}\r\n"
     return head.encode("latin-1")

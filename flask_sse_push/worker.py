@@ -51,7 +51,7 @@ class Worker:
         self.outbox = Outbox(self.backend, config.outbox_size, on_failed)
         self.limits = Limits(
             pending_bytes=config.max_pending_bytes,
-            vanished_ms=int(2_000 * config.heartbeat_seconds),
+            vanished_ms=min(int(2_000 * config.heartbeat_seconds), 2**31 - 1),
         )
         self.max_connections = config.max_connections or _descriptors_left()
         self.backend.start(self.hub)
@@ -116,12 +116,12 @@ class Worker:
                 stream.events,
                 stream.bytes,
             )
-            try:
-                if stream.on_close is not None:
+            if stream.on_close is not None:
+                try:
                     stream.on_close()
-                self._on_ended(stream)
-            except Exception:
-                _log.exception("A function called at the end of a stream failed")
+                except Exception:
+                    _log.exception("A function called at the end of a stream failed")
+            self._on_ended(stream)
 
 
 def _descriptors_left() -> int:

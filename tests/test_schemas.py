@@ -456,8 +456,30 @@ def test_a_wrong_value_is_refused_by_its_name(
 ) -> None:
     name, payload = case
     field = data.draw(st.sampled_from(sorted(kinds(name))))
-    payload[field] = data.draw(bad(kinds(name)[field]))
+    wrong = bad(kinds(name)[field])
+    if field not in SHAPES[name][0]:
+        wrong = wrong.filter(lambda value: value is not None)
+    payload[field] = data.draw(wrong)
     assert field in refusal(registry, name, payload)
+
+
+@given(events_and_payloads, st.data())
+def test_none_for_an_optional_field_is_its_absence(
+    registry: SchemaRegistry, case: tuple[str, dict[str, Any]], data: st.DataObject
+) -> None:
+    name, payload = case
+    items = kinds(name).items() - SHAPES[name][0].items()
+    optional = {key for key, kind in items if kind not in ("text?", "time?")}
+    field = data.draw(st.sampled_from(sorted(optional - {"timestamp"})))
+    absent = payload | {"timestamp": NOW}
+    absent.pop(field, None)
+    if "startTime" in kinds(name):
+        absent["startTime"] = NOW
+    expected = registry.prepare(name, absent)
+    for key in (field, snake_case(field)):
+        assert registry.prepare(name, absent | {key: None}) == expected
+    row = {snake_case(key): value for key, value in (absent | {field: None}).items()}
+    assert registry.prepare(name, SimpleNamespace(**row)) == expected
 
 
 @given(events_and_payloads, st.data())
@@ -855,6 +877,23 @@ def test_only_a_name_can_be_registered(name: Any) -> None:
         SchemaRegistry().register(name, Schema)
 
 
+class Names(str, Enum):  # noqa: UP042 - its str() is "Names.SEAT"
+    SEAT = "seat-taken"
+    NOTE = "notification"
+
+
+def test_a_name_is_taken_by_its_value() -> None:
+    registry = SchemaRegistry()
+    registry.register(Names.SEAT, SeatTaken)
+    assert "seat" in refusal(registry, "seat-taken", {})
+    assert "seat" in refusal(registry, Names.SEAT, {}, strict=True)
+    assert "message" in refusal(registry, Names.NOTE, {})
+    assert registry.takes(Names.NOTE, "message")
+    assert not registry.takes(Names.NOTE, "text")
+    with pytest.raises(ConfigError, match="'seat-taken'"):
+        registry.register(Names.SEAT, Schema(many=True))
+
+
 def test_registries_are_apart() -> None:
     one, other = SchemaRegistry(), SchemaRegistry()
     one.register(EventName.LIVE_UPDATE, Schema)
@@ -904,6 +943,35 @@ def test_a_schema_of_ones_own(schema: type[Schema] | Schema) -> None:
             "no": ["Given twice, in snake_case and in camelCase: give one."],
         }
     }
+
+
+def test_none_within_an_object_is_absence_too() -> None:
+    registry = SchemaRegistry()
+    registry.register("seat-taken", SeatTaken)
+    expected = {"seat": {"rowLetter": "A"}, "timestamp": NOW}
+    seat = {"row_letter": "A", "no": None}
+    for data in (
+        {"seat": seat, "items": None, "taken_on": None, "timestamp": NOW},
+        SimpleNamespace(
+            seat=SimpleNamespace(row_letter="A", number=None), items=None, timestamp=NOW
+        ),
+    ):
+        assert registry.prepare("seat-taken", data) == expected
+    assert refusal(registry, "seat-taken", {"seat": {"row_letter": None}}) == {
+        "seat": {"rowLetter": ["Field may not be null."]}
+    }
+
+
+def test_an_absent_timestamp_may_be_none(registry: SchemaRegistry) -> None:
+    note = {"message": "m", "timestamp": None, "type": None}
+    prepared = registry.prepare("notification", note)
+    assert WIRE_TIME.fullmatch(prepared.pop("timestamp"))
+    assert prepared == {"type": "info", "message": "m"}
+
+
+def test_an_object_of_nothing_but_none_is_empty(registry: SchemaRegistry) -> None:
+    row = SimpleNamespace(user_id=None)
+    assert registry.prepare("live-update", row).keys() == {"timestamp"}
 
 
 class PlainSchema(Schema):

@@ -14,6 +14,8 @@ from .base import Backend, Receiver
 
 # Events known by their nonce, for those who send one twice.
 _MOST_NONCES = 10_000
+# Memory for all mailboxes together.
+_MAILBOX_BYTES = 64 * 1024 * 1024
 
 
 class MemoryBackend(Backend):
@@ -30,7 +32,7 @@ class MemoryBackend(Backend):
         self._mailbox = History(
             size=max(config.mailbox_size, 1),
             seconds=config.mailbox_seconds,
-            most_bytes=config.history_bytes,
+            most_bytes=_MAILBOX_BYTES,
         )
 
     def start(self, receiver: Receiver) -> None:

@@ -7,6 +7,7 @@ is one small object, a raw socket and a watcher that notices a client that leave
 from __future__ import annotations
 
 import _socket
+import contextlib
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -176,6 +177,10 @@ class HandedOffConnection(Connection):
         self._end_watcher(self._reader)
         if self._writer is not None:
             self._end_watcher(self._writer)
+        # A child that was forked meanwhile has the descriptor too: close() alone would
+        # not end the connection.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     @staticmethod

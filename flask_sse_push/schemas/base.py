@@ -22,8 +22,9 @@ class CamelCaseSchema(Schema):
     """A schema whose fields are snake_case in Python and camelCase on the wire.
 
     Both spellings are accepted when loading; both at once for one field are an error.
-    A field with a ``data_key`` of its own keeps it. Use it for objects nested in a
-    payload; the payload itself is a :class:`PayloadSchema`.
+    A field with a ``data_key`` of its own keeps it. ``None`` for a field that is
+    neither required nor nullable is no value: the field counts as absent. Use it for
+    objects nested in a payload; the payload itself is a :class:`PayloadSchema`.
     """
 
     class Meta:
@@ -38,6 +39,15 @@ class CamelCaseSchema(Schema):
             for name, field in self.fields.items()
             if field.data_key is not None and field.data_key != name
         }
+        optional = {
+            name: field
+            for name, field in self.fields.items()
+            if not (field.required or field.allow_none)
+        }
+        self._optional_keys = {f.data_key or name for name, f in optional.items()}
+        self._optional_attributes = {
+            f.attribute or name for name, f in optional.items()
+        }
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         if field_obj.data_key is None:
@@ -46,16 +56,20 @@ class CamelCaseSchema(Schema):
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
         # marshmallow falls back to getattr, which finds dict.items for a field "items".
         if type(obj) is dict and "." not in attr:
-            return obj.get(attr, default)
-        return super().get_attribute(obj, attr, default)
+            value = obj.get(attr, default)
+        else:
+            value = super().get_attribute(obj, attr, default)
+        return default if value is None and attr in self._optional_attributes else value
 
     @pre_load
     def _to_wire_names(self, data: Any, **kwargs: Any) -> Any:
-        if not isinstance(data, Mapping) or self._python_names.keys().isdisjoint(data):
+        if not isinstance(data, Mapping):
             return data
         renamed: dict[Any, Any] = {}
         for key, value in data.items():
             wire_name: Any = self._python_names.get(key, key)
+            if value is None and wire_name in self._optional_keys:
+                continue
             if wire_name in renamed:
                 raise ValidationError(
                     "Given twice, in snake_case and in camelCase: give one.", wire_name

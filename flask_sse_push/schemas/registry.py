@@ -10,7 +10,6 @@ from marshmallow import INCLUDE, Schema, ValidationError
 from ..errors import ConfigError, PayloadError
 from ..events import timestamp
 from ..names import EventName
-from .base import CamelCaseSchema
 from .chat import (
     ChatMessageSchema,
     ReadReceiptSchema,
@@ -83,19 +82,21 @@ class SchemaRegistry:
             raise ConfigError(
                 f"An event's name is a string that is not empty, not {name!r}."
             )
+        # Its value, where it is a member of an enumeration.
+        name = str.__str__(name)
         if isinstance(schema, type) and issubclass(schema, Schema):
             schema = schema()
         if not isinstance(schema, Schema):
             raise ConfigError(
-                f"The schema of event {str(name)!r} cannot be {schema!r}: pass a "
+                f"The schema of event {name!r} cannot be {schema!r}: pass a "
                 "subclass of PayloadSchema or of marshmallow.Schema, or an instance."
             )
         if schema.many:
             raise ConfigError(
-                f"The schema of event {str(name)!r} has many=True, but an event "
+                f"The schema of event {name!r} has many=True, but an event "
                 "carries one object: nest the list in a field."
             )
-        self._schemas[str(name)] = schema
+        self._schemas[name] = schema
 
     def takes(self, name: str, key: str) -> bool:
         """Whether the data of an event may have a key.
@@ -137,7 +138,7 @@ class SchemaRegistry:
                 payload = _unchecked(data)
         except ValidationError as error:
             messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
-            raise PayloadError(str(name), messages) from error
+            raise PayloadError(str.__str__(name), messages) from error
         if "timestamp" not in payload:
             payload["timestamp"] = timestamp()
         return payload
@@ -177,17 +178,11 @@ def _from_object(schema: Schema, data: Any) -> dict[str, Any]:
         payload: dict[str, Any] = {} if _is_plain(data) else schema.dump(data)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValidationError(f"The object cannot be dumped: {error}") from error
-    if not payload:
+    if not payload and not _has_attribute(schema, data):
         raise ValidationError(
             "Give a mapping, or an object that has the fields as attributes."
         )
     keys = {name: field.data_key or name for name, field in schema.fields.items()}
-    if isinstance(schema, CamelCaseSchema):
-        # A row has every attribute; None is how it says that it has no value.
-        for name, field in schema.fields.items():
-            optional = not (field.required or field.allow_none)
-            if optional and payload.get(keys[name], ...) is None:
-                del payload[keys[name]]
     dump_only = {keys[name] for name in schema.fields.keys() - schema.load_fields}
     loaded = schema.load({k: v for k, v in payload.items() if k not in dump_only})
     if isinstance(loaded, dict):
@@ -197,6 +192,13 @@ def _from_object(schema: Schema, data: Any) -> dict[str, Any]:
                     name, loaded, accessor=schema.get_attribute
                 )
     return payload
+
+
+def _has_attribute(schema: Schema, data: Any) -> bool:
+    """Tell an object whose every value is ``None`` from one of another kind."""
+    return not _is_plain(data) and any(
+        hasattr(data, field.attribute or name) for name, field in schema.fields.items()
+    )
 
 
 def _is_plain(data: Any) -> bool:
