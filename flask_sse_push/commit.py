@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
-from .dispatch import Prepared, SendOptions
 from .errors import ConfigError
 from .events import ALL, group_channel, user_channel, user_channels
+from .prepare import Prepared, SendOptions
 from .state import State
 
 if TYPE_CHECKING:

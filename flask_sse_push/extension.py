@@ -12,11 +12,11 @@ from werkzeug.local import LocalProxy
 from .backends import Backend
 from .blueprint import blueprint
 from .config import Config
-from .dispatch import SendOptions
 from .errors import ConfigError
 from .events import ALL, group_channel, user_channel
 from .outbox import Receipt
 from .patterns import Patterns
+from .prepare import SendOptions
 from .schemas import SchemaRegistry
 from .signals import broadcast_event, group_event, user_event
 from .state import EXTENSION, Setup, State, current_state, state_of

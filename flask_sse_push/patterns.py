@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from .commit import AfterCommit
-from .dispatch import SendOptions
 from .errors import BackendError, EventError, OutboxFull
 from .events import user_channel
 from .names import EventName
 from .outbox import Receipt
+from .prepare import SendOptions
 from .progress import Progress
 from .ratelimit import set_limit
 from .sequences import Sequence

@@ -11,10 +11,10 @@ from .backends import Backend, make_backend
 from .backoff import Backoff
 from .concurrency import sleep
 from .config import PREFIX, Config
-from .dispatch import SendOptions, make_removal, prepare
 from .errors import BackendError, ConfigError
 from .events import Event, Position
 from .outbox import Receipt, with_nonce
+from .prepare import SendOptions, make_removal, prepare
 from .ratelimit import RateLimiter
 from .schemas import SchemaRegistry
 from .verbs import Verbs

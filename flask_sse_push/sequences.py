@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterable, Mapping
 
 from .concurrency import make_wakeup, sleep, spawn
-from .dispatch import SendOptions
 from .errors import EventError, SSEPushError
 from .events import user_channel
 from .outbox import Receipt
+from .prepare import SendOptions
 from .state import State
 
 _log = logging.getLogger("flask_sse_push")

@@ -15,11 +15,11 @@ from flask import Flask, current_app, has_request_context, request
 from .backends import make_backend
 from .concurrency import native_lock
 from .config import Config
-from .dispatch import Prepared, SendOptions, prepare
 from .errors import ConfigError, SSEPushError
 from .events import Event
 from .hub import Ended
 from .outbox import Receipt
+from .prepare import Prepared, SendOptions, prepare
 from .ratelimit import RateLimiter
 from .schemas import SchemaRegistry
 from .signals import (

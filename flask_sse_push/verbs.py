@@ -9,7 +9,6 @@ from typing import Literal, Unpack
 from marshmallow import Schema
 
 from .backends import Backend
-from .dispatch import SendOptions
 from .errors import EventError
 from .events import (
     ALL,
@@ -21,6 +20,7 @@ from .events import (
 )
 from .names import Priority
 from .outbox import Receipt
+from .prepare import SendOptions
 from .schemas import SchemaRegistry
 
 

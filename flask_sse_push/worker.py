@@ -11,12 +11,12 @@ from typing import Any
 from .backends import make_backend
 from .config import Config
 from .connections import Limits
-from .dispatch import make_removal
 from .errors import BackendError
 from .events import Event, format_id, timestamp
 from .hub import Ended, Hub
 from .names import Priority
 from .outbox import Outbox, Receipt
+from .prepare import make_removal
 from .shutdown import stop_at_exit
 
 _log = logging.getLogger("flask_sse_push")
