@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: every server in turn, one table."""
+"""``python -m benchmarks``: every server in turn, one table; then ``scaling``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import connects
+from benchmarks import connects, scaling
 from benchmarks.figures import ConnectFigures, Effort, Figures
 from benchmarks.phases import Measurement
 from benchmarks.process import LOAD_CORE, StartError, pin, raise_descriptor_limit
@@ -31,6 +32,8 @@ from benchmarks.wire import ProtocolError
 
 # The load client's own descriptors, and the server's.
 _SPARE_DESCRIPTORS = 200
+# What the figures depend on most.
+_VERSIONS = ("flask", "werkzeug", "gunicorn", "gevent")
 
 FAILURES = (StartError, ProtocolError, OSError)
 
@@ -51,6 +54,7 @@ def connect_kinds() -> list[
     """The comparison of connects: the name for ``--only``, and what runs."""
     return [
         ("bare", Gunicorn("bare", "bare view", "bare_app"), connects.bare),
+        ("login", Gunicorn("login", "session", "login_app"), connects.session),
         ("push", Gunicorn("push", "flask_sse_push", "app"), connects.fresh),
         ("login", Gunicorn("login", "login", "login_app"), connects.resuming),
     ]
@@ -72,6 +76,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     most = min(MOST_CONNECTIONS, raise_descriptor_limit()) - _SPARE_DESCRIPTORS
     if not 1 <= options.connections <= most:
         parser.error(f"--connections must be 1 to {most} here (open files, ulimit -n)")
+    options.scaling = not options.only
     options.only = options.only.split(",") if options.only else names()
     if unknown := set(options.only) - set(names()):
         parser.error(f"--only does not know {', '.join(sorted(unknown))}")
@@ -151,6 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             json.dumps(
                 {
                     "python": platform.python_version(),
+                    "versions": {name: version(name) for name in _VERSIONS},
+                    "kernel": platform.release().partition("-")[0],
                     "cpus": os.cpu_count(),
                     "effort": asdict(effort),
                     "servers": [figures.as_json() for figures in results],
@@ -160,6 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             + "\n"
         )
+    if options.scaling:
+        failed |= scaling.main(["--quick"] if options.quick else []) != 0
     return 1 if failed else 0
 
 

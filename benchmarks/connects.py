@@ -1,7 +1,8 @@
-"""What a connect costs: a bare view beside an authenticated stream that resumes."""
+"""What a connect costs: bare views beside streams, with and without a login."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import socket
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.figures import ConnectFigures, Effort
 from benchmarks.load import LoadClient, Tally
+from benchmarks.process import wait_for_quiet_core
 from benchmarks.requests import request_bytes
 from benchmarks.servers import Server
 from benchmarks.wire import ProtocolError, marked_body
@@ -33,6 +35,16 @@ def bare(server: Server, effort: Effort) -> ConnectFigures:
     return _figures("bare view, Connection: close", effort, rounds)
 
 
+def session(server: Server, effort: Effort) -> ConnectFigures:
+    """A view that reads the signed session cookie, one request per connection."""
+    requests = [
+        _as_user("/whoami", cookie, {"Connection": "close"})
+        for cookie in _log_in_all(server).values()
+    ]
+    rounds = _measure(server, effort, requests, ends=True)
+    return _figures("bare view with a session cookie", effort, rounds)
+
+
 def fresh(server: Server, effort: Effort) -> ConnectFigures:
     """A stream without login and without a cursor."""
     requests = [server.stream_request(f"c{number}") for number in range(_USERS)]
@@ -41,16 +53,15 @@ def fresh(server: Server, effort: Effort) -> ConnectFigures:
 
 def resuming(server: Server, effort: Effort) -> ConnectFigures:
     """A stream of a logged-in user that resumes after ``RESUMED_EVENTS`` events."""
-    web = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    users = [f"c{number}" for number in range(_USERS)]
-    cookies = {user: _log_in(web, user) for user in [*users, "first"]}
-    cursor = _cursor(server, web, cookies["first"])
-    for number in range(1, RESUMED_EVENTS + 1):
-        for user in users:
-            _post(web, f"/send/{user}", marked_body(number, 0))
-    web.close()
+    cookies = _log_in_all(server)
+    with contextlib.closing(_connect(server)) as web:
+        cursor = _cursor(server, web)
+        for number in range(1, RESUMED_EVENTS + 1):
+            for user in cookies:
+                _post(web, f"/send/{user}", marked_body(number, 0))
     requests = [
-        _stream_request(cookies[user], {"Last-Event-ID": cursor}) for user in users
+        _as_user("/sse/stream", cookie, {"Last-Event-ID": cursor})
+        for cookie in cookies.values()
     ]
     rounds = _measure(server, effort, requests, events=RESUMED_EVENTS)
     title = f"stream, logged in, resuming {RESUMED_EVENTS} events"
@@ -73,6 +84,7 @@ def _measure(
         client = LoadClient(server.port)
         client.ends_expected = ends
         client.tally.expected = count * events
+        wait_for_quiet_core(seconds=effort.quiet_seconds)
         try:
             before = process.settled_cpu_ns()
             client.open([requests[place % len(requests)] for place in range(count)])
@@ -98,6 +110,10 @@ def _figures(title: str, effort: Effort, rounds: _Rounds) -> ConnectFigures:
     return ConnectFigures(title, effort.connects, middle, rounds.samples, rounds.tally)
 
 
+def _connect(server: Server) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+
+
 def _post(web: http.client.HTTPConnection, path: str, body: str = "") -> str:
     web.request("POST", path, body)
     response = web.getresponse()
@@ -111,14 +127,22 @@ def _log_in(web: http.client.HTTPConnection, user: str) -> str:
     return _post(web, f"/login/{user}").partition(";")[0]
 
 
-def _stream_request(cookie: str, headers: dict[str, str]) -> bytes:
-    return request_bytes("GET", "/sse/stream", headers={"Cookie": cookie, **headers})
+def _log_in_all(server: Server) -> dict[str, str]:
+    """The users with their cookies."""
+    with contextlib.closing(_connect(server)) as web:
+        users = [f"c{number}" for number in range(_USERS)]
+        return {user: _log_in(web, user) for user in users}
 
 
-def _cursor(server: Server, web: http.client.HTTPConnection, cookie: str) -> str:
+def _as_user(path: str, cookie: str, headers: dict[str, str]) -> bytes:
+    return request_bytes("GET", path, headers={"Cookie": cookie, **headers})
+
+
+def _cursor(server: Server, web: http.client.HTTPConnection) -> str:
     """The id of an event sent just now, as a client of the stream learns it."""
+    request = _as_user("/sse/stream", _log_in(web, "first"), {})
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
-        sock.sendall(_stream_request(cookie, {}))
+        sock.sendall(request)
         data = sock.recv(65536)
         _post(web, "/send/first", marked_body(1, 0))
         while not (data.endswith(b"\n\n") and b"@1:0@" in data):

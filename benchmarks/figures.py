@@ -67,8 +67,9 @@ class Figures:
     :param connect_us: CPU per stream opened.
     :param load_share: the load client's busy time in its busiest phase; near 1 it, not
         the server, sets the pace.
-    :param delayed: the share of a phase in which the server was ready to run and other
-        programs had its core, by phase; a latency means nothing where this is high.
+    :param delayed: the share of a phase in which the server, or the load client, was
+        ready to run and other programs had its core, by phase; a latency means nothing
+        where this is high.
     """
 
     name: str

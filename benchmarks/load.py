@@ -165,6 +165,11 @@ class LoadClient:
         self._control.register(fd, select.EPOLLIN)
         return connection
 
+    def drop_requests(self, connection: RequestConnection) -> None:
+        """Close a connection that :meth:`add_requests` made."""
+        del self._requests[connection.socket.fileno()]
+        connection.close()
+
     def _start(self, request: bytes) -> None:
         sock = socket.socket()
         sock.settimeout(10)

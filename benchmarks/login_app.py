@@ -1,7 +1,8 @@
 """The application behind the figures for an authenticated connect.
 
-A signed session cookie names the user, ``user_loader`` reads it, and the extension's
-own route ``/sse/stream`` serves the stream.
+A signed session cookie names the user. ``user_loader`` reads it, and the extension's
+own route ``/sse/stream`` serves the stream; ``/whoami`` reads it and answers, which is
+the price of the cookie alone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ sse = SSEPush()
 
 
 def create_app() -> Flask:
-    """The application: a login, and a view that sends to one user."""
+    """The application: a login, who is logged in, and a view that sends to one user."""
     app = Flask(__name__)
     app.config.update(environment_config(), SECRET_KEY="only for measuring")
     sse.init_app(app)
@@ -29,6 +30,10 @@ def create_app() -> Flask:
     def login(user: str) -> tuple[str, int]:
         session["user"] = user
         return "", 204
+
+    @app.get("/whoami")
+    def whoami() -> str:
+        return current_user() or ""
 
     @app.post("/send/<user>")
     def send(user: str) -> tuple[str, int]:

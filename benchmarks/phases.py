@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import statistics
 import time
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 
 from benchmarks.figures import Effort, Figures, percentile
 from benchmarks.load import LoadClient, Timer
-from benchmarks.process import wait_for_quiet_core
+from benchmarks.process import wait_for_quiet_core, waited_ns
 from benchmarks.requests import RequestConnection, request_bytes
 from benchmarks.servers import Publisher, Server
 from benchmarks.wire import marked_body
@@ -244,11 +245,13 @@ class Measurement:
         before = self._process.settled_cpu_ns()
         start, busy = time.monotonic_ns(), self._client.busy_ns
         waited = self._process.waited_ns()
+        waited_here = waited_ns(os.getpid())
         yield used
         wall = time.monotonic_ns() - start
         used.append(self._process.settled_cpu_ns() - before)
         figures = self.figures
         load = (self._client.busy_ns - busy) / wall
         figures.load_share = max(figures.load_share, load)
-        delayed = (self._process.waited_ns() - waited) / wall
+        server, client = self._process.waited_ns(), waited_ns(os.getpid())
+        delayed = max(server - waited, client - waited_here) / wall
         figures.delayed[name] = max(figures.delayed.get(name, 0.0), delayed)

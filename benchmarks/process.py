@@ -60,6 +60,16 @@ def cpu_ns(pid: int) -> int:
     return time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED)
 
 
+def waited_ns(pid: int) -> int:
+    """Time the process was ready to run while others had its core, in nanoseconds.
+
+    The scheduler's own count; 0 where the kernel does not give it.
+    """
+    with contextlib.suppress(OSError, IndexError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+    return 0
+
+
 def core_busy_ns(core: int) -> int:
     """Time the core was not idle since boot, to the scheduler's tick."""
     for line in Path("/proc/stat").read_text().splitlines():
@@ -143,16 +153,8 @@ class Process:
         return total
 
     def waited_ns(self) -> int:
-        """Time the processes were ready to run while others had their core.
-
-        The scheduler's own count; 0 where the kernel does not give it.
-        """
-        total = 0
-        for pid in self.pids():
-            with contextlib.suppress(OSError, IndexError):
-                fields = Path(f"/proc/{pid}/schedstat").read_text().split()
-                total += int(fields[1])
-        return total
+        """Time the processes were ready to run while others had their core."""
+        return sum(waited_ns(pid) for pid in self.pids())
 
     def settled_cpu_ns(self, *, quiet: float = 0.03, most: float = 3.0) -> int:
         """CPU time once the processes have come to rest.
@@ -170,10 +172,13 @@ class Process:
             last = now
         return last
 
-    def memory_bytes(self) -> int:
-        """Memory of all the processes: proportional set size, shared pages once."""
+    def memory_bytes(self, pids: Sequence[int] = ()) -> int:
+        """Memory of all the processes: proportional set size, shared pages once.
+
+        :param pids: of these only.
+        """
         total = 0
-        for pid in self.pids():
+        for pid in pids or self.pids():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 text = Path(f"/proc/{pid}/smaps_rollup").read_text()
                 if match := _MEMORY.search(text):

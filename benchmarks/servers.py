@@ -129,7 +129,7 @@ class Gunicorn(Server):
                 *(sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", "1"),
                 *("--worker-connections", str(MOST_CONNECTIONS)),
                 *("--bind", "127.0.0.1:0", "--keep-alive", "3600"),
-                *("--graceful-timeout", "2", "--no-control-socket"),
+                *("-c", "benchmarks/gunicorn_conf.py", "--graceful-timeout", "2"),
                 f"benchmarks.{self._module}:app",
             ],
             environment={

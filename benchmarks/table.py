@@ -42,14 +42,14 @@ def render(results: Sequence[Figures], connects: Sequence[ConnectFigures]) -> st
         rows = [["", *(figures.title for figures in results)]]
         for label, value, digits in _ROWS:
             rows.append([label, *(_cell(value(each), digits) for each in results)])
-        lines += _columns(rows)
+        lines += columns(rows)
     if connects:
         lines += ["", f"CPU per connect, {connects[0].count} connects:"]
         rows = [
             [each.title, f"{each.us:.0f} µs", f"{each.tally.faults} faults"]
             for each in connects
         ]
-        lines += _columns(rows)
+        lines += columns(rows)
     return "\n".join(lines)
 
 
@@ -57,7 +57,8 @@ def _cell(value: _Value, digits: int) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, in columns; the first is a row's label."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

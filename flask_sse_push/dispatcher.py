@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Container
+from collections.abc import Collection
 from operator import attrgetter
 
 from .concurrency import Wakeup, give_way, make_wakeup, spawn
@@ -38,7 +38,7 @@ class Dispatcher:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._inbox: deque[Entry] = deque()
-        self._wakeup: Wakeup  # made with the dispatcher, in the thread it runs in
+        self._wakeup: Wakeup | None = None
         self._is_running = False
         self._sent = 0
 
@@ -48,7 +48,7 @@ class Dispatcher:
         :raises RuntimeError: the system has no thread left.
         """
         if not self._is_running:
-            self._wakeup = make_wakeup()
+            self._wakeup = None
             spawn(self._run)
             self._is_running = True
 
@@ -62,9 +62,13 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Have it look at what was put, and whether there are connections left."""
-        self._wakeup.set()
+        wakeup = self._wakeup
+        if wakeup is not None:
+            wakeup.set()
 
     def _run(self) -> None:
+        # Made where it is waited for, and before the first look at the inbox.
+        wakeup = self._wakeup = make_wakeup()
         while True:
             try:
                 while batch := self._take_batch():
@@ -79,7 +83,7 @@ class Dispatcher:
                     self._is_running = False
                     return
             if not self._inbox:
-                self._wakeup.wait()
+                wakeup.wait()
 
     def _take_batch(self) -> list[Entry]:
         """What waits, up to what one write takes; control messages come alone."""
@@ -113,29 +117,27 @@ class Dispatcher:
             self._broadcast(broadcasts, targeted, now)
 
     def _broadcast(
-        self, entries: list[Entry], but: Container[Connection], now: float
+        self, entries: list[Entry], but: Collection[Connection], now: float
     ) -> None:
         """Give all connections the same; what :meth:`_give` does, at its cheapest."""
         frame = b"".join([entry.frame for entry in entries])
         count, size = len(entries), len(frame)
         first, last = entries[0].position, entries[-1].position
-        for connection in self._registry.all():
-            if connection in but:
-                continue
-            if connection.cursor >= first:
-                self._give(connection, entries, now)
-                continue
-            connection.cursor = last
-            connection.written = now
-            connection.events += count
-            connection.bytes += size
-            try:
-                connection.write(frame, entries)
-            except Exception:
-                self._fail(connection)
-            self._sent += 1
-            if self._sent >= _SLICE:
-                self._breathe()
+        for connections in self._registry.slices(_SLICE):
+            for connection in connections:
+                if connection.cursor >= first or (but and connection in but):
+                    if connection not in but:
+                        self._give(connection, entries, now)
+                    continue
+                connection.cursor = last
+                connection.written = now
+                connection.events += count
+                connection.bytes += size
+                try:
+                    connection.write(frame, entries)
+                except Exception:
+                    self._fail(connection)
+            self._breathe()
 
     def _give(self, connection: Connection, entries: list[Entry], now: float) -> None:
         """Give a connection those of the entries that are new to it."""

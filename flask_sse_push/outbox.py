@@ -171,7 +171,7 @@ class Outbox:
                 _log.exception("The backend refused %d events", len(batch))
                 self._leaving = 0
                 for _, _, event, _ in batch:
-                    self._on_failed(event, error)
+                    self._tell_failed(event, error)
             else:
                 backoff.reset()
                 if self._is_failing:
@@ -180,6 +180,12 @@ class Outbox:
                 self._leaving = 0
                 for (_, _, _, receipt), position in zip(batch, positions, strict=True):
                     receipt.settle(position)
+
+    def _tell_failed(self, event: Event, error: Exception) -> None:
+        try:
+            self._on_failed(event, error)
+        except Exception:
+            _log.exception("Telling of an event that was refused failed")
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

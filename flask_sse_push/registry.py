@@ -12,6 +12,8 @@ from .events import ALL
 # Connections are dealt over slots, and whatever concerns all goes slot by slot: in
 # between others get their turn, and heartbeats are spread over time.
 _SLOTS = 16
+# Connections between two chances for other greenlets.
+_SLICE = 128
 
 
 class Registry:
@@ -66,11 +68,17 @@ class Registry:
             if not members:
                 del self._groups[group]
 
-    def all(self) -> Iterator[Connection]:
-        """Every connection, slot by slot; some may close or open meanwhile."""
+    def slices(self, size: int) -> Iterator[tuple[Connection, ...]]:
+        """Every connection, ``size`` at a time; some may open or close meanwhile."""
         for slot in self.slots:
             with self.lock:
                 connections = tuple(slot)
+            for start in range(0, len(connections), size):
+                yield connections[start : start + size]
+
+    def all(self) -> Iterator[Connection]:
+        """Every connection; others get a chance now and then."""
+        for connections in self.slices(_SLICE):
             yield from connections
             give_way()
 

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 
-from .concurrency import make_wakeup, sleep, spawn
+from .concurrency import Wakeup, make_wakeup, sleep, spawn
 from .errors import EventError, SSEPushError
 from .events import user_channel
 from .outbox import Receipt
@@ -43,7 +43,7 @@ class Sequence:
         self._pause = pause
         self._options = options
         self._steps = _number(state, event, list(steps))
-        self._wakeup = make_wakeup()
+        self._wakeup: Wakeup | None = None
         self._is_cancelled = False
         #: Receipts of the events that were sent.
         self.receipts: list[Receipt] = []
@@ -70,7 +70,8 @@ class Sequence:
     def cancel(self) -> None:
         """Send no more; what was sent stays sent."""
         self._is_cancelled = True
-        self._wakeup.set()
+        if self._wakeup is not None:
+            self._wakeup.set()
 
     def wait(self, timeout: float) -> bool:
         """Wait until the sequence has ended, in whatever way.
@@ -84,9 +85,12 @@ class Sequence:
         return self.is_done
 
     def _run(self) -> None:
+        # Made where it is waited for, and before the first look at the flag.
+        wakeup = self._wakeup = make_wakeup()
         try:
             for step in self._steps[1:]:
-                self._wakeup.wait(self._pause)
+                if not self._is_cancelled:
+                    wakeup.wait(self._pause)
                 if self._is_cancelled:
                     break
                 self._send(step)

@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # A server that a test lost sight of ends by itself after so many seconds.
 LIFETIME = 150
 
-_GUNICORN = [sys.executable, "-m", "gunicorn", "--no-control-socket", "-b", "{bind}"]
+_GUNICORN = [
+    *(sys.executable, "-m", "gunicorn"),
+    *("-c", "tests/gunicorn_conf.py", "-b", "{bind}"),
+]
 COMMANDS: dict[str, list[str]] = {
     "gunicorn-gevent": [*_GUNICORN, "-k", "gevent", "{target}"],
     "gunicorn-gevent-unix": [*_GUNICORN, "-k", "gevent", "{target}"],

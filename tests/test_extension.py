@@ -12,8 +12,9 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, make_response, request
 from marshmallow import Schema, fields
+from werkzeug.test import run_wsgi_app
 
 from flask_sse_push import (
     ConfigError,
@@ -24,6 +25,7 @@ from flask_sse_push import (
     SSEPush,
     signals,
 )
+from flask_sse_push.testing import StreamReader
 from tests.clients import eventually
 
 
@@ -327,20 +329,21 @@ def test_one_application_needs_no_context_and_is_not_kept_alive() -> None:
 
 
 def test_init_app_starts_nothing(app: Flask) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     sse = SSEPush(app)
     sse.broadcast("x", {})
-    assert threading.active_count() == before
+    assert not set(threading.enumerate()) - before
 
 
 def test_without_open_streams_no_thread_is_left(app: Flask, sse: SSEPush) -> None:
     app.config["SSE_PUSH_HEARTBEAT_SECONDS"] = 1
-    before = threading.active_count()
+    # Threads of earlier tests may end meanwhile.
+    before = set(threading.enumerate())
     responses = [app.test_client().get("/sse/stream", buffered=False) for _ in "abc"]
-    assert threading.active_count() > before
+    assert set(threading.enumerate()) - before
     for response in responses:
         response.close()
-    eventually(lambda: threading.active_count() <= before)
+    eventually(lambda: not set(threading.enumerate()) - before)
 
 
 def test_a_schema_may_be_registered_before_init_app(app: Flask) -> None:
@@ -401,6 +404,35 @@ def test_a_groups_loader_is_not_asked_for_nobody(app: Flask, sse: SSEPush) -> No
     response.close()
 
 
+class OwnResponse(Response):
+    """What an application may set as its ``response_class``."""
+
+    default_mimetype = "application/json"
+
+
+def test_an_application_may_have_a_response_class_of_its_own(
+    app: Flask, sse: SSEPush
+) -> None:
+    app.response_class = OwnResponse
+    kinds: list[type[Response]] = []
+
+    @app.get("/own")
+    def own() -> Response:
+        return make_response(sse.stream_response("7"))
+
+    @app.after_request
+    def note(response: Response) -> Response:
+        kinds.append(type(response))
+        return response
+
+    for path in ("/sse/stream", "/own"):
+        response = app.test_client().get(path, buffered=False)
+        assert response.mimetype == "text/event-stream"
+        sse.broadcast("x", {"a": 1})
+        assert bodies(response, 1)[0]["a"] == 1
+    assert [issubclass(kind, OwnResponse) for kind in kinds] == [True, True]
+
+
 def test_streams_have_no_context_of_the_request(app: Flask, sse: SSEPush) -> None:
     torn_down: list[BaseException | None] = []
     app.teardown_request(torn_down.append)
@@ -441,6 +473,98 @@ def test_a_fault_at_the_start_of_a_stream_does_not_end_it(
     sse.broadcast("x", {"a": 1})
     assert bodies(response, 1)[0]["a"] == 1
     assert "a receiver's fault" in caplog.text
+
+
+class Interrupted(BaseException):
+    """What ends a request from outside, such as ``gevent.Timeout``."""
+
+
+def test_a_request_that_is_interrupted_leaves_no_stream_open(
+    app: Flask, sse: SSEPush
+) -> None:
+    reasons: list[str] = []
+
+    def interrupt(sender: Flask, user_id: str | None) -> None:
+        raise Interrupted
+
+    def ended(sender: Flask, reason: str, **what: Any) -> None:
+        reasons.append(reason)
+
+    with (
+        signals.client_connected.connected_to(interrupt, app),
+        signals.client_disconnected.connected_to(ended, app),
+    ):
+        with pytest.raises(Interrupted):
+            app.test_client().get("/sse/stream")
+        assert sse.get_client_count() == 0
+        eventually(lambda: reasons == ["error"])
+
+
+def test_a_stream_that_cannot_be_registered_is_none(
+    app: Flask, sse: SSEPush, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            app.test_client().get("/sse/stream")
+        assert sse.get_client_count() == 0
+    with StreamReader(app.test_client()) as stream:
+        sse.broadcast("x", {"a": 1})
+        assert stream.next(timeout=10).data["a"] == 1
+
+
+def test_a_fault_at_the_end_of_a_stream_keeps_nobody_from_being_told(
+    app: Flask, sse: SSEPush, caplog: pytest.LogCaptureFixture
+) -> None:
+    users: list[str | None] = []
+
+    def fail() -> None:
+        raise RuntimeError("an application's fault")
+
+    def ended(sender: Flask, user_id: str | None, **what: Any) -> None:
+        users.append(user_id)
+
+    @app.get("/own")
+    def own() -> Response:
+        response = sse.stream_response("7")
+        response.call_on_close(fail)
+        return response
+
+    with signals.client_disconnected.connected_to(ended, app):
+        app.test_client().get("/own", buffered=False).close()
+        eventually(lambda: users == ["7"])
+    assert "an application's fault" in caplog.text
+
+
+def test_the_limit_of_a_user_holds_for_many_who_come_at_once(app: Flask) -> None:
+    app.config["SSE_PUSH_MAX_CONNECTIONS_PER_USER"] = 1
+    sse = SSEPush(app)
+    with app.test_request_context():
+        # Views that have answered, before the server has called any of the answers.
+        responses = [sse.stream_response("7") for _ in range(5)]
+        environ = request.environ
+    answers = [run_wsgi_app(response, environ) for response in responses]
+    assert sse.get_client_count() == 1
+    refusals = [b"".join(body) for body, _, _ in answers[1:]]
+    assert all(b"as many connections as one may" in text for text in refusals)
+    answers[0][0].close()  # type: ignore[attr-defined]
+    assert sse.get_client_count() == 0
+
+
+def test_without_memory_for_history_the_mailbox_still_holds_events(
+    app: Flask,
+) -> None:
+    app.config["SSE_PUSH_HISTORY_BYTES"] = 0
+    sse = SSEPush(app)
+    sse.user_loader(lambda: 1)
+    for number in range(3):
+        sse.send_to_user(1, "x", {"a": number})
+    assert sse.health()["historyEvents"] == 0
+    with StreamReader(app.test_client()) as stream:
+        assert [event.data["a"] for event in stream.take(3, 10)] == [0, 1, 2]
 
 
 def test_a_gevent_server_in_a_process_that_is_not_patched_is_refused(

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -33,6 +34,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         environ=environ,
         arguments=("--access-logfile", "-", "--worker-connections", "5"),
     ) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def silent() -> Iterator[Server]:
+    """A server with no heartbeat to speak of, whose log may hold errors."""
+    environ = {"SSE_PUSH_HEARTBEAT_SECONDS": "1e12"}
+    with serve("gunicorn-gevent", environ=environ) as server:
         yield server
 
 
@@ -108,6 +117,30 @@ def test_a_client_that_needs_long_gets_a_replay_larger_than_the_bound(
     assert numbers == list(range(40))
 
 
+def test_a_burst_beyond_what_history_holds_says_what_is_missing(
+    server: Server,
+) -> None:
+    count = 20_000
+    with Stream(server, user="20") as stream:
+        stream.read_opening()
+        assert call(server, "POST", f"/burst/20/{count}")[0] == 200
+        # Nothing is read meanwhile, and too much waits.
+        eventually(lambda: users(server) == [], seconds=20)
+        while stream.pump():
+            pass
+        before = [data["n"] for _, _, data in stream.events]
+        assert before == list(range(len(before)))
+        assert len(before) < count - 5_000
+        last_id = stream.last_id
+    with Stream(server, user="20", last_id=last_id) as stream:
+        stream.read_until(
+            lambda s: bool(s.events) and s.events[-1][2].get("n") == count - 1
+        )
+        (name, _, gap), *rest = stream.events
+        assert (name, gap["since"]) == ("sse-push-gap", last_id)
+        assert [data["n"] for _, _, data in rest] == list(range(count - 5_000, count))
+
+
 def test_only_the_newest_of_what_replaces_itself_waits(server: Server) -> None:
     with Stream(server, user="10") as stream:
         stream.read_opening()
@@ -127,6 +160,73 @@ def test_a_client_that_talks_on_is_not_listened_to(server: Server) -> None:
         stream.sock.sendall(b"GET / HTTP/1.1\r\n\r\n" * 1000)
         send(server, "user:12", {"n": 1})
         assert stream.read_events(1)[0][2]["n"] == 1
+
+
+def test_how_an_answer_is_framed_is_not_for_the_application_to_say(
+    server: Server,
+) -> None:
+    framing = {
+        "Connection": "keep-alive",
+        "Content-Length": "0",
+        "Date": "Mon, 01 Jan 2024 00:00:00 GMT",
+        "Keep-Alive": "timeout=5",
+        "Trailer": "X-Own",
+        "Upgrade": "h2c",
+        "X-Own": "Zoë",
+    }
+    with Stream(server, f"/headers?{urlencode(framing)}") as stream:
+        headers = stream.response.headers
+        assert headers.get_all("Connection") == ["close"]
+        [date] = headers.get_all("Date", [])
+        assert date != framing["Date"]
+        for name in ("Content-Length", "Keep-Alive", "Trailer", "Upgrade"):
+            assert name not in headers
+        assert headers["X-Own"] == "Zoë"
+        stream.read_opening()
+        send(server, "user:7", {"n": 1})
+        assert stream.read_events(1)[0][2]["n"] == 1
+    with Stream(server, "/headers?Transfer-Encoding=chunked") as stream:
+        assert "Transfer-Encoding" not in stream.response.headers
+        stream.read_opening()
+    eventually(lambda: users(server) == [])
+
+
+def test_the_heartbeat_may_be_so_long_that_it_means_never(silent: Server) -> None:
+    with Stream(silent, user="2") as stream:
+        stream.read_opening()
+        send(silent, "user:2", {"n": 1})
+        assert stream.read_events(1)[0][2]["n"] == 1
+
+
+@pytest.mark.parametrize("value", ["a\x01b", "日本"])
+def test_a_header_that_cannot_be_sent_is_an_error_and_leaves_no_stream(
+    silent: Server, value: str
+) -> None:
+    eventually(lambda: users(silent) == [])
+    query = urlencode({"X-Own": value})
+    # gunicorn's own answer, which is another one in other versions.
+    assert call(silent, "GET", f"/headers?{query}")[0] in (400, 500)
+    assert users(silent) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks into /proc")
+def test_a_child_that_was_forked_does_not_keep_a_stream_open(silent: Server) -> None:
+    with Stream(silent, user="4") as stream:
+        stream.read_opening()
+        child = call(silent, "GET", "/fork")[1]["pid"]
+        try:
+            call(silent, "POST", "/remove/4")
+            while stream.pump():
+                pass
+            assert stream.events[-1][::2] == ("sse-push-closing", {"reason": "removed"})
+            assert is_alive(child)
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def is_alive(pid: int) -> bool:
+    # A child that nobody has waited for is still there, as a zombie.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_the_server_logs_the_access_once_and_no_error(server: Server) -> None:

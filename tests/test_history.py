@@ -55,6 +55,19 @@ def test_age_lets_go_and_the_floor_outlives_the_channel() -> None:
     assert history.floor(("user:1",)) == (998_000, 0)
 
 
+def test_however_much_is_too_old_one_call_lets_go_of_a_part_only() -> None:
+    now = 1000.0
+    history = History(size=10_000, seconds=60.0, most_bytes=10**9, clock=lambda: now)
+    for number in range(10_000):
+        history.add(entry(999_000, seq=number))
+    now = 2000.0
+    lengths = [len(history)]
+    while lengths[-1]:
+        history.expire()
+        lengths.append(len(history))
+        assert 0 < lengths[-2] - lengths[-1] <= 1_000
+
+
 def test_bytes_bound_all_channels_together_and_the_oldest_go_first() -> None:
     history = make(most_bytes=3_000)
     for number in range(10):

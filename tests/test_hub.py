@@ -127,6 +127,67 @@ def test_a_cursor_ahead_of_this_worker_gets_nothing_twice() -> None:
     connection.close("gone")
 
 
+def test_with_the_log_in_memory_a_cursor_ahead_of_the_clock_is_a_gap(
+    hub: Hub,
+) -> None:
+    # It is of an earlier process, whose clock was ahead of this one's.
+    ahead = format_id((now() + 5_000, 0))
+    connection = register(hub, Recording(hub), ahead)
+    assert b"event: sse-push-gap\n" in connection.opening
+    sent = now()
+    hub.deliver(entry(sent))
+    eventually(lambda: connection.got == [(sent, 0)])
+    connection.close("gone")
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_when_no_thread_can_be_started_the_next_stream_tries_again(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    hub = Hub(Config(heartbeat_seconds=0.2), lambda ended: None)
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_few(thread: threading.Thread) -> None:
+        if len(started) == threads:
+            refuse_to_start(thread)
+        started.append(thread)
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_few)
+        refused = Recording(hub, "user:1")
+        with pytest.raises(RuntimeError, match="new thread"):
+            register(hub, refused)
+        refused.close("error")
+    assert hub.client_count() == 0
+    connection = register(hub, Recording(hub))
+    sent = now()
+    hub.deliver(entry(sent))
+    eventually(lambda: connection.got == [(sent, 0)])
+    # Heartbeats are writes, too.
+    eventually(lambda: connection.writes >= 3)
+    connection.close("gone")
+
+
+def test_when_no_thread_can_be_started_ends_are_told_all_the_same(
+    hub: Hub, ended: list[Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = register(hub, Recording(hub, "user:0"))
+    with monkeypatch.context() as patch:
+        connection = register(hub, Recording(hub, "user:1"))
+        patch.setattr(threading.Thread, "start", refuse_to_start)
+        connection.close("gone")
+    for number in (2, 3):
+        register(hub, Recording(hub, f"user:{number}")).close("gone")
+    eventually(lambda: {end.user_id for end in ended} == {"1", "2", "3"})
+    keep.close("gone")
+
+
+def refuse_to_start(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_restart_of_the_log_is_announced_to_open_streams(hub: Hub) -> None:
     written: list[bytes] = []
 

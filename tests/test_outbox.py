@@ -199,6 +199,28 @@ def test_what_the_log_refuses_for_good_is_told(box: Box) -> None:
     assert box.texts == ["b"]
 
 
+def test_it_goes_on_when_what_is_told_of_a_failure_fails(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[threading.Thread] = []
+
+    def fail(event: Event, error: Exception) -> None:
+        told.append(threading.current_thread())
+        raise RuntimeError("a fault of whoever is told")
+
+    # The fault may end the thread, which is not this test's.
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+
+    outbox = Outbox(box.log, 10, fail)
+    box.log.refuses = ValueError("never")
+    outbox.put(Event(data="a"), Priority.NORMAL, None)
+    wait_until(lambda: told)
+    told[0].join(8)
+    box.log.refuses = None
+    assert outbox.put(Event(data="b"), Priority.NORMAL, None).wait(8)
+    assert box.texts == ["b"]
+
+
 def test_batches_are_bounded_by_count_and_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

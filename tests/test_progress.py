@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from flask import Flask
 
 from flask_sse_push import EventError, PayloadError, SSEPush
+from flask_sse_push.backends import MemoryBackend
 from flask_sse_push.events import START
 from flask_sse_push.state import state_of
 from flask_sse_push.testing import SSERecorder, StreamReader
+from tests.clients import eventually
 
 #: Events a second so many that none is held back.
 UNBOUNDED = 1e9
@@ -119,7 +122,28 @@ def test_a_loop_left_early_ends_in_failed(sse: SSEPush, recorder: SSERecorder) -
     items = iter(sse.progress("ada", range(3)))
     next(items)
     del items
-    assert recorder.events[-1].data["status"] == "failed"
+    eventually(lambda: recorder.events[-1].data["status"] == "failed")
+
+
+def test_a_loop_may_end_where_nothing_may_be_waited_for(
+    app: Flask, sse: SSEPush, recorder: SSERecorder
+) -> None:
+    # The garbage collector may end one while this very thread holds the log's lock.
+    backend = state_of(app).worker.backend
+    assert isinstance(backend, MemoryBackend)
+    steps = iter(sse.progress("ada", range(3)))
+    assert isinstance(steps, Generator)
+    next(steps)
+
+    def end() -> None:
+        with backend._lock:
+            steps.close()
+
+    thread = threading.Thread(target=end, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    eventually(lambda: recorder.events[-1].data["status"] == "failed")
 
 
 def test_within_with_a_loop_may_be_left(sse: SSEPush, recorder: SSERecorder) -> None:

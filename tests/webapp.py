@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 from flask import Flask, Response, after_this_request, jsonify, request
+from gevent.monkey import get_original
 
 from flask_sse_push import SSEPush
 
@@ -55,6 +56,13 @@ def create_app() -> Flask:
             send_to(targets[number % 3], "n", {"n": number})
         return jsonify(done=True)
 
+    @app.post("/burst/<user>/<int:count>")
+    def burst(user: str, count: int) -> Response:
+        """Send one user so many numbered events in this one request."""
+        for number in range(count):
+            sse.send_to_user(user, "n", {"n": number, "text": "x" * 100})
+        return jsonify(done=True)
+
     @app.post("/remove/<user>")
     def remove(user: str) -> Response:
         sse.remove_client(user)
@@ -73,6 +81,24 @@ def create_app() -> Flask:
             return response
 
         return response
+
+    @app.get("/headers")
+    def headers() -> Response:
+        """A stream with the query's ``name=value`` as header fields."""
+        response = sse.stream_response("7")
+        for name, value in request.args.items():
+            response.headers[name] = value
+        return response
+
+    @app.get("/fork")
+    def fork() -> Response:
+        """Leave a child behind that holds all that this process has open."""
+        sleep = get_original("time", "sleep")
+        pid = os.fork()
+        if not pid:
+            sleep(30)
+            os._exit(0)
+        return jsonify(pid=pid)
 
     @app.get("/replaced")
     def replaced() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ class MemoryBackend(Backend):
         self._lock = native_lock()
         self._receiver: Receiver | None = None
         self._last: Position = (time.time_ns() // 1_000_000, 0)
-        self._nonces: dict[str, Position] = {}
+        self._nonces: OrderedDict[str, Position] = OrderedDict()
         self._mailbox_size = config.mailbox_size
         self._mailbox = History(
             size=max(config.mailbox_size, 1),
@@ -56,7 +57,7 @@ class MemoryBackend(Backend):
         if event.nonce:
             self._nonces[event.nonce] = position
             if len(self._nonces) > _MOST_NONCES:
-                del self._nonces[next(iter(self._nonces))]
+                self._nonces.popitem(last=False)
         entry = event.at(position)
         if entry.store and self._mailbox_size and entry.channel.startswith("user:"):
             self._mailbox.add(entry)

