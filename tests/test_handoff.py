@@ -311,3 +311,5 @@ def test_max_requests_ends_the_worker_with_a_stream_open() -> None:
             pass
         assert json.dumps(stream.events[-1][2]) == '{"reason": "shutdown"}'
         eventually(lambda: worker_pid(server) != pid)
+        # gunicorn ends at once only when its new worker has started.
+        assert call(server, "GET", "/ping")[0] == 200

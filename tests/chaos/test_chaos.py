@@ -29,8 +29,8 @@ from tests.servers import ROOT, Server, serve
 
 IS_LONG = os.environ.get("SSE_PUSH_CHAOS") == "long"
 CLIENTS = 400 if IS_LONG else 100
-DOWN_SECONDS = 20.0 if IS_LONG else 4.0
-PHASE_SECONDS = 20.0 if IS_LONG else 6.0
+DOWN_SECONDS = 20.0 if IS_LONG else 3.0
+PHASE_SECONDS = 20.0 if IS_LONG else 4.0
 PAUSE_SECONDS = 5.0
 WORKERS = 4
 
