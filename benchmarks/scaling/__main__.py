@@ -1,0 +1,21 @@
+"""``python -m benchmarks.scaling`` as a process: its signals and its exit status."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from benchmarks.scaling import main
+
+
+def interrupt(*_: object) -> None:
+    """SIGTERM ends the run as Ctrl-C does: every server is ended first."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
