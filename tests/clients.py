@@ -142,9 +142,9 @@ class Stream:
         return self.read_until(lambda s: b"id: " in s.raw)
 
 
-def eventually(check: Callable[[], bool], seconds: float = 5.0) -> None:
+def eventually(check: Callable[[], object], seconds: float = 8.0) -> None:
     """Wait until ``check`` holds; fail when the time is over."""
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
+        time.sleep(0.005)

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from flask_sse_push.events import CONTROL, Entry, Position
-
-
-def wait_until(condition: Callable[[], object], *, seconds: float = 8.0) -> None:
-    """Wait for a condition to hold; an error after ``seconds``."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
 
 
 class Recorder:

@@ -13,7 +13,8 @@ from flask_sse_push.backends import Backend, make_backend
 from flask_sse_push.config import Config
 from flask_sse_push.errors import ConfigError
 from flask_sse_push.events import START, Event, format_id
-from tests.receiver import Recorder, wait_until
+from tests.clients import eventually
+from tests.receiver import Recorder
 from tests.redis_server import RedisServer
 
 _prefixes = (f"t{number}" for number in count())
@@ -74,7 +75,7 @@ def test_positions_grow_and_are_the_entries_own(start: Start) -> None:
     positions = backend.append([Event(data=str(n)) for n in range(20)])
     positions += backend.append([Event(data=str(n)) for n in range(20, 40)])
     assert positions == sorted(set(positions))
-    wait_until(lambda: len(receiver.entries) == 40)
+    eventually(lambda: len(receiver.entries) == 40)
     assert [entry.position for entry in receiver.entries] == positions
     assert receiver.texts == [str(n) for n in range(40)]
 
@@ -85,7 +86,7 @@ def test_an_entry_is_the_event_on_the_wire(start: Start) -> None:
         name="näme", data='{"a":"é\u2028\n"}', channel="group:ä b", coalesce="key"
     )
     [position] = backend.append([event])
-    wait_until(lambda: receiver.entries)
+    eventually(lambda: receiver.entries)
     [entry] = receiver.entries
     assert entry.channel == "group:ä b"
     assert entry.coalesce == "key"
@@ -97,14 +98,14 @@ def test_a_nonce_counts_once(start: Start) -> None:
     backend, receiver = start()
     backend.append([Event(data="1", nonce="a"), Event(data="2", nonce="b")])
     backend.append([Event(data="1", nonce="a"), Event(data="3", nonce="c")])
-    wait_until(lambda: "3" in receiver.texts)
+    eventually(lambda: "3" in receiver.texts)
     assert receiver.texts == ["1", "2", "3"]
 
 
 def test_events_without_a_nonce_are_all_new(start: Start) -> None:
     backend, receiver = start()
     backend.append([Event(data="1"), Event(data="1")])
-    wait_until(lambda: receiver.texts == ["1", "1"])
+    eventually(lambda: receiver.texts == ["1", "1"])
 
 
 def test_the_mailbox_keeps_a_users_events_in_order(start: Start) -> None:
@@ -120,7 +121,7 @@ def test_the_mailbox_gives_what_comes_after_a_position(start: Start) -> None:
     backend, receiver = start()
     positions = backend.append([to_user("1", text) for text in "abc"])
     assert [e.position for e in backend.unread("1", positions[0])] == positions[1:]
-    wait_until(lambda: len(receiver.entries) == 3)
+    eventually(lambda: len(receiver.entries) == 3)
     unread = backend.unread("1", START)
     assert [e.frame for e in unread] == [e.frame for e in receiver.entries]
 
@@ -163,7 +164,7 @@ def test_ephemeral_events_are_in_no_mailbox(start: Start) -> None:
     backend, receiver = start()
     backend.append([to_user("1", "a", store=False), to_user("1", "b")])
     assert texts(backend, "1") == ["b"]
-    wait_until(lambda: len(receiver.entries) == 2)
+    eventually(lambda: len(receiver.entries) == 2)
     assert [entry.store for entry in receiver.entries] == [False, True]
 
 
@@ -198,7 +199,7 @@ def test_control_messages_arrive_as_their_data(start: Start) -> None:
         name="remove", data='{"remove":"1"}', channel="control", store=False
     )
     backend.append([message])
-    wait_until(lambda: receiver.entries)
+    eventually(lambda: receiver.entries)
     assert receiver.entries[0].frame == b'{"remove":"1"}'
 
 

@@ -16,7 +16,7 @@ from flask_sse_push import ConfigError, PayloadError, SSEPush
 from flask_sse_push.metrics import Metrics
 from flask_sse_push.state import state_of
 from flask_sse_push.testing import StreamReader
-from tests.receiver import wait_until
+from tests.clients import eventually
 
 GAUGES = {
     "sse_push_connections",
@@ -111,7 +111,7 @@ def test_ended_streams_are_counted_by_reason(
     with StreamReader(app.test_client()) as stream:
         sse.remove_client("ada")
         assert stream.next().data == {"reason": "removed"}
-    wait_until(lambda: key in scrape(registry))
+    eventually(lambda: key in scrape(registry))
     assert scrape(registry)[key] == 1
 
 

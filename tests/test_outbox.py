@@ -18,7 +18,8 @@ from flask_sse_push.errors import BackendError, OutboxFull
 from flask_sse_push.events import Event, Position
 from flask_sse_push.names import Priority
 from flask_sse_push.outbox import Outbox, Receipt, with_nonce
-from tests.receiver import Recorder, wait_until
+from tests.clients import eventually
+from tests.receiver import Recorder
 from tests.redis_server import RedisServer
 from tests.servers import ROOT
 
@@ -92,7 +93,7 @@ def test_an_event_gets_its_id_when_it_is_in_the_log(box: Box) -> None:
 def test_higher_priorities_leave_first_and_each_in_order(box: Box) -> None:
     box.log.open.clear()
     box.put("first")
-    wait_until(lambda: box.log.tries)
+    eventually(lambda: box.log.tries)
     for number in range(2):
         for priority in (Priority.LOW, Priority.NORMAL, Priority.HIGH):
             box.put(f"{priority} {number}", priority)
@@ -126,7 +127,7 @@ def test_an_outage_keeps_events_and_is_logged_once(
     box.log.is_away = True
     for number in range(10):
         box.put(str(number))
-    wait_until(lambda: len(box.log.tries) >= 4)
+    eventually(lambda: len(box.log.tries) >= 4)
     assert len(box.outbox) == 10
     box.log.is_away = False
     assert box.outbox.flush(5)
@@ -141,7 +142,7 @@ def test_an_outage_keeps_events_and_is_logged_once(
 def test_pauses_between_tries_grow(box: Box) -> None:
     box.log.is_away = True
     box.put("a")
-    wait_until(lambda: len(box.log.tries) >= 5)
+    eventually(lambda: len(box.log.tries) >= 5)
     box.log.is_away = False
     pauses = [b - a for a, b in pairwise(box.log.tries[:5])]
     assert all(pause >= 0.025 * 2**n for n, pause in enumerate(pauses))
@@ -189,7 +190,7 @@ def test_a_lost_answer_doubles_nothing(box: Box, priority: Priority) -> None:
 def test_what_the_log_refuses_for_good_is_told(box: Box) -> None:
     box.log.refuses = ValueError("never")
     box.put("a")
-    wait_until(lambda: box.failed)
+    eventually(lambda: box.failed)
     [(event, error)] = box.failed
     assert (event.data, str(error)) == ("a", "never")
     assert len(box.outbox) == 0
@@ -214,7 +215,7 @@ def test_it_goes_on_when_what_is_told_of_a_failure_fails(
     outbox = Outbox(box.log, 10, fail)
     box.log.refuses = ValueError("never")
     outbox.put(Event(data="a"), Priority.NORMAL, None)
-    wait_until(lambda: told)
+    eventually(lambda: told)
     told[0].join(8)
     box.log.refuses = None
     assert outbox.put(Event(data="b"), Priority.NORMAL, None).wait(8)
@@ -328,7 +329,7 @@ def test_a_real_outage_loses_and_doubles_nothing(server: RedisServer) -> None:
     assert not outbox.flush(0.2)
     server.start()
     assert outbox.flush(8)
-    wait_until(lambda: len(receiver.texts) >= sent)
+    eventually(lambda: len(receiver.texts) >= sent)
     assert receiver.texts == [str(number) for number in range(sent)]
     assert server.command("XLEN", "{sse_push}:log") >= sent + 1
     backend.stop()

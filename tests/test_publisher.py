@@ -26,7 +26,8 @@ from flask_sse_push import (
 from flask_sse_push.backends.redis import RedisBackend
 from flask_sse_push.config import Config
 from flask_sse_push.events import CONTROL, START
-from tests.receiver import Recorder, wait_until
+from tests.clients import eventually
+from tests.receiver import Recorder
 from tests.redis_server import RedisServer, free_port
 from tests.servers import ROOT
 
@@ -64,7 +65,7 @@ class Reader:
     def sent(self, count: int) -> list[tuple[str, str, dict[str, Any]]]:
         """Channel, name and payload of the first ``count`` events."""
         receiver = self.receiver
-        wait_until(lambda: len(receiver.frames) >= count)
+        eventually(lambda: len(receiver.frames) >= count)
         found = []
         for entry in receiver.entries:
             if entry.channel != CONTROL:
@@ -121,11 +122,11 @@ def test_many_users_are_sent_to_in_few_steps(
 def test_who_is_connected_and_removal(publisher: Publisher, reader: Reader) -> None:
     assert publisher.get_client_count() == 0
     reader.receiver.users = {"7": 2}
-    wait_until(lambda: publisher.is_user_connected(7))
+    eventually(lambda: publisher.is_user_connected(7))
     assert publisher.get_client_count() == 2
     assert publisher.get_connected_users() == {"7"}
     publisher.remove_client(7)
-    wait_until(lambda: reader.receiver.entries)
+    eventually(lambda: reader.receiver.entries)
     assert json.loads(reader.receiver.entries[0].frame) == {"remove": "7"}
 
 
