@@ -135,7 +135,7 @@ class Config:
     @property
     def is_memory(self) -> bool:
         """Whether the log is in the memory of one process."""
-        return self.backend_url.startswith("memory:")
+        return self.backend_url[:7].lower() == "memory:"
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Config:

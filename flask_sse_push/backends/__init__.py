@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from ..config import Config
 from ..errors import ConfigError
 from .base import Backend
@@ -17,7 +15,7 @@ def make_backend(config: Config) -> Backend:
 
     :raises ConfigError: its package is not installed.
     """
-    if urlsplit(config.backend_url).scheme == "memory":
+    if config.is_memory:
         return MemoryBackend(config)
     try:
         from .redis import RedisBackend  # noqa: PLC0415 (an extra)

@@ -63,6 +63,13 @@ class Pending:
         self._chunks[self._serial] = frame
         self.size += len(frame)
 
+    def append(self, frame: bytes, entries: Sequence[Entry]) -> None:
+        """Append what :meth:`Connection.write` was given."""
+        if entries:
+            self.add_entries(entries)
+        else:
+            self.add(frame)
+
     def add_entries(self, entries: Sequence[Entry]) -> None:
         """Append the entries' frames."""
         for entry in entries:
@@ -159,7 +166,8 @@ class Connection(ABC):
 
         The replay counts for no bound: its frames are in memory already, and a client
         that needs long for it must be able to finish. Called under the hub's lock, so
-        it neither waits nor closes; a client that is gone is noticed later.
+        it neither waits nor closes; a client that is gone is noticed later. ``bytes``
+        says how many they are.
         """
 
     @abstractmethod

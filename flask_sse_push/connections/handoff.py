@@ -96,18 +96,17 @@ class HandedOffConnection(Connection):
         self._writer: Any = None  # only while something waits
 
     def begin(self, opening: bytes, replay: Sequence[Entry]) -> None:
-        size = len(opening) + sum([len(entry.frame) for entry in replay])
         self._reader.start(self._on_readable)
-        if size <= CHUNK_BYTES:
+        if self.bytes <= CHUNK_BYTES:
             frame = b"".join([opening, *[entry.frame for entry in replay]])
             try:
                 sent = self._socket.send(frame)
             except OSError:
                 sent = 0
-            if sent < size:
-                self._keep_waiting(size).put_back(frame[sent:])
+            if sent < self.bytes:
+                self._keep_waiting(self.bytes).put_back(frame[sent:])
         else:
-            pending = self._keep_waiting(size)
+            pending = self._keep_waiting(self.bytes)
             pending.add(opening)
             pending.add_entries(replay)
 
@@ -126,14 +125,10 @@ class HandedOffConnection(Connection):
             pending = self._keep_waiting(0)
             if sent:
                 pending.put_back(frame[sent:])
-            elif entries:
-                pending.add_entries(entries)
             else:
-                pending.add(frame)
-        elif entries:
-            pending.add_entries(entries)
+                pending.append(frame, entries)
         else:
-            pending.add(frame)
+            pending.append(frame, entries)
         if pending.overflows:
             self.close("overflow")
 

@@ -27,8 +27,7 @@ class StreamedConnection(Connection):
         self._finished: Pending | None = None
 
     def begin(self, opening: bytes, replay: Sequence[Entry]) -> None:
-        size = len(opening) + sum(len(entry.frame) for entry in replay)
-        pending = Pending(self._limits.pending_bytes + size)
+        pending = Pending(self._limits.pending_bytes + self.bytes)
         pending.add(opening)
         pending.add_entries(replay)
         self._pending = pending
@@ -39,10 +38,7 @@ class StreamedConnection(Connection):
             pending = self._pending
             if pending is None:
                 return
-            if entries:
-                pending.add_entries(entries)
-            else:
-                pending.add(frame)
+            pending.append(frame, entries)
             overflows = pending.overflows
         if overflows:
             self.close("overflow")
