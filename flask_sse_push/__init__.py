@@ -14,8 +14,8 @@ from .errors import (
 from .events import Event
 from .extension import SSEPush
 from .names import EventName, Priority
-from .outbox import Receipt
-from .publisher import Publisher
+from .sending.outbox import Receipt
+from .sending.publisher import Publisher
 
 __all__ = [
     "BackendError",

@@ -8,10 +8,10 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
 from werkzeug.exceptions import HTTPException
 
+from .application.state import State, current_state
+from .delivery.streams import open_stream
 from .errors import BackendError, ConfigError, EventError
 from .events import id_text, parse_id
-from .state import State, current_state
-from .streams import open_stream
 
 _CLIENT = Path(__file__).parent / "client"
 

@@ -9,19 +9,19 @@ from typing import Any, TypeVar, Unpack
 from flask import Flask, Response, has_app_context
 from werkzeug.local import LocalProxy
 
-from .backends import Backend
+from .application.state import EXTENSION, Setup, State, current_state, state_of
 from .blueprint import blueprint
 from .config import Config
+from .delivery.streams import open_stream
 from .errors import ConfigError
 from .events import ALL, group_channel, user_channel
-from .outbox import Receipt
-from .patterns import Patterns
-from .prepare import SendOptions
+from .log import Backend
 from .schemas import SchemaRegistry
+from .sending.outbox import Receipt
+from .sending.patterns import Patterns
+from .sending.prepare import SendOptions
+from .sending.verbs import Verbs
 from .signals import broadcast_event, group_event, user_event
-from .state import EXTENSION, Setup, State, current_state, state_of
-from .streams import open_stream
-from .verbs import Verbs
 
 _UserLoader = TypeVar("_UserLoader", bound=Callable[[], object])
 _GroupsLoader = TypeVar("_GroupsLoader", bound=Callable[[str], Iterable[str]])

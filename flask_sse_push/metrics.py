@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from .application.state import state_of
 from .errors import ConfigError
 from .signals import client_disconnected, event_failed, event_published
-from .state import state_of
 
 try:
     from prometheus_client import REGISTRY, CollectorRegistry, Counter
@@ -23,7 +23,7 @@ except ModuleNotFoundError as missing:
 if TYPE_CHECKING:
     from flask import Flask
 
-    from .state import State
+    from .application.state import State
 
 # Name, what it is, and its key in the report of health().
 _GAUGES = (

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from flask_sse_push.backends import Backend, make_backend
 from flask_sse_push.config import Config
 from flask_sse_push.errors import ConfigError
 from flask_sse_push.events import START, Event, format_id
+from flask_sse_push.log import Backend, make_backend
 from tests.clients import eventually
 from tests.receiver import Recorder
 from tests.redis_server import RedisServer
@@ -213,7 +213,7 @@ def test_health_is_json_and_reachable(start: Start) -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "redis", None)
     for name in list(__import__("sys").modules):
-        if name.startswith("flask_sse_push.backends.redis"):
+        if name.startswith("flask_sse_push.log.redis"):
             monkeypatch.delitem(__import__("sys").modules, name)
     with pytest.raises(ConfigError, match=r"flask_sse_push\[redis\]") as caught:
         make_backend(Config(backend_url="redis://:secret@host"))

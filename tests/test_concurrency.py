@@ -15,7 +15,7 @@ import time
 import gevent
 from flask import Flask
 from flask_sse_push import SSEPush
-from flask_sse_push.state import state_of
+from flask_sse_push.application.state import state_of
 
 app = Flask("app")
 sse = SSEPush(app)
@@ -47,11 +47,11 @@ def run_patched(script: str) -> None:
 def test_an_outbox_made_in_a_native_thread_sends() -> None:
     run_patched(
         """
-        from flask_sse_push.backends import MemoryBackend
+        from flask_sse_push.log import MemoryBackend
         from flask_sse_push.config import Config
         from flask_sse_push.events import Event
         from flask_sse_push.names import Priority
-        from flask_sse_push.outbox import Outbox
+        from flask_sse_push.sending.outbox import Outbox
 
         log = MemoryBackend(Config())
         outbox = in_native_thread(lambda: Outbox(log, 10, print))
@@ -95,7 +95,10 @@ def test_a_burst_in_one_go_leaves_in_turns_with_what_its_client_reads() -> None:
     run_patched(
         """
         import gevent.socket
-        from flask_sse_push.connections import HandedOffConnection, StreamedConnection
+        from flask_sse_push.delivery.connections import (
+            HandedOffConnection,
+            StreamedConnection,
+        )
 
         COUNT = 20_000
         worker = state_of(app).worker

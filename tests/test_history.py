@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from flask_sse_push.events import START, Entry, Position
-from flask_sse_push.history import History
+from flask_sse_push.log.history import History
 
 CHANNELS = ("all", "user:1", "user:2", "group:a")
 

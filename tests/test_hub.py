@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flask_sse_push.config import Config
-from flask_sse_push.connections import Connection, Limits
+from flask_sse_push.delivery.connections import Connection, Limits
+from flask_sse_push.delivery.hub import Ended, Hub
 from flask_sse_push.events import CONTROL, Entry, Event, Position, encode, format_id
-from flask_sse_push.hub import Ended, Hub
 from tests.clients import eventually
 
 USERS = ("user:1", "user:2", None)

@@ -13,67 +13,81 @@ PACKAGE = Path(__file__).resolve().parent.parent / "flask_sse_push"
 #: From the bottom up: a module imports from layers below its own, or from its own
 #: package. Those of one layer do not know each other.
 LAYERS = (
-    ("errors", "names", "concurrency", "backoff", "shutdown"),
+    ("errors", "names", "runtime"),
     ("events", "signals", "payloads"),
-    ("config", "history", "schemas"),
-    ("backends", "connections", "prepare"),
-    ("registry", "outbox", "ratelimit"),
-    ("dispatcher", "heartbeat"),
-    ("hub",),
-    ("worker",),
-    ("state",),
-    ("streams", "commit", "sequences", "progress"),
-    ("verbs", "blueprint", "patterns"),
-    ("extension", "publisher", "metrics"),
+    ("config", "log.history", "schemas"),
+    ("log", "delivery.connections", "sending.prepare"),
+    ("delivery.registry", "sending.outbox", "sending.ratelimit"),
+    ("delivery.fanout", "delivery.heartbeat"),
+    ("delivery.hub",),
+    ("application.engine",),
+    ("application.state",),
+    ("delivery.streams", "sending.commit", "sending.sequences", "sending.progress"),
+    ("sending.verbs", "blueprint", "sending.patterns"),
+    ("extension", "sending.publisher", "metrics"),
     ("__init__", "services", "testing"),
 )
 #: Third parties at home in a few modules; any other third party is not used.
 HOMES = {
-    "blinker": {"signals", "state"},
-    "flask": {"blueprint", "extension", "metrics", "state", "streams", "testing"},
-    "gevent": {"concurrency", "connections"},
-    "limits": {"ratelimit"},
-    "marshmallow": {"schemas", "verbs"},
+    "blinker": {"signals", "application.state"},
+    "flask": {
+        *("blueprint", "extension", "metrics", "testing"),
+        *("application.state", "delivery.streams"),
+    },
+    "gevent": {"runtime", "delivery.connections"},
+    "limits": {"sending.ratelimit"},
+    "marshmallow": {"schemas", "sending.verbs"},
     "prometheus_client": {"metrics"},
-    "redis": {"backends"},
-    "sqlalchemy": {"commit", "patterns"},
-    "werkzeug": {"blueprint", "extension", "streams", "testing"},
+    "redis": {"log"},
+    "sqlalchemy": {"sending.commit", "sending.patterns"},
+    "werkzeug": {"blueprint", "extension", "delivery.streams", "testing"},
 }
 
 
-def part_of(path: Path) -> str:
-    """The module or subpackage of ours that a file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def part_of(name: str) -> str | None:
+    """The part that a dotted name belongs to, the most exact one there is."""
+    while name and name not in HEIGHT:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file, within the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
 
 def imports(path: Path) -> Iterator[str]:
-    """What a file imports: ``.part`` of ours, or another package's name."""
-    depth = len(path.relative_to(PACKAGE).parts)
+    """What a file imports: ``.module`` of ours, or another package's name."""
+    parts = path.relative_to(PACKAGE).parts
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield str(node.module).partition(".")[0]
-        elif isinstance(node, ast.ImportFrom) and node.level == depth:
-            if node.module:
-                yield "." + node.module.partition(".")[0]
-            else:
-                yield from ("." + alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = [*parts[: len(parts) - node.level]]
+            yield "." + ".".join([*base, *([node.module] if node.module else [])])
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 
 
-def test_every_part_has_its_layer() -> None:
-    assert {part_of(path) for path in FILES} == set(HEIGHT)
+def test_every_module_has_its_layer() -> None:
+    rooms = {"sending", "delivery", "application"}
+    modules = {module_of(path) for path in FILES} - rooms
+    assert {name for name in modules if part_of(name) is None} == set()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_downward(path: Path) -> None:
-    part = part_of(path)
-    ours = {name[1:] for name in imports(path) if name.startswith(".")} - {part}
-    assert {name for name in ours if HEIGHT[name] >= HEIGHT[part]} == set()
+    part = part_of(module_of(path))
+    for name in imports(path):
+        if name.startswith("."):
+            imported = part_of(name[1:])
+            if imported and part and imported != part:
+                assert HEIGHT[imported] < HEIGHT[part], name
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -81,4 +95,4 @@ def test_third_parties_stay_at_home(path: Path) -> None:
     for name in imports(path):
         assert name != "flask_sse_push", "inside the package imports are relative"
         if name in HOMES:
-            assert part_of(path) in HOMES[name]
+            assert part_of(module_of(path)) in HOMES[name]

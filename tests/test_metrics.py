@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flask_sse_push import ConfigError, PayloadError, SSEPush
+from flask_sse_push.application.state import state_of
 from flask_sse_push.metrics import Metrics
-from flask_sse_push.state import state_of
 from flask_sse_push.testing import StreamReader
 from tests.clients import eventually
 

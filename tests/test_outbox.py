@@ -9,15 +9,15 @@ from itertools import pairwise
 
 import pytest
 
-from flask_sse_push import outbox as outbox_module
-from flask_sse_push.backends import MemoryBackend
-from flask_sse_push.backends.redis import RedisBackend
-from flask_sse_push.backoff import Backoff
 from flask_sse_push.config import Config
 from flask_sse_push.errors import BackendError, OutboxFull
 from flask_sse_push.events import Event, Position
+from flask_sse_push.log import MemoryBackend
+from flask_sse_push.log.redis import RedisBackend
 from flask_sse_push.names import Priority
-from flask_sse_push.outbox import Outbox, Receipt, with_nonce
+from flask_sse_push.runtime.backoff import Backoff
+from flask_sse_push.sending import outbox as outbox_module
+from flask_sse_push.sending.outbox import Outbox, Receipt, with_nonce
 from tests.clients import eventually
 from tests.receiver import Recorder
 from tests.redis_server import RedisServer

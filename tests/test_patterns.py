@@ -16,7 +16,7 @@ from flask_sse_push import (
     RateLimitExceeded,
     SSEPush,
 )
-from flask_sse_push.state import state_of
+from flask_sse_push.application.state import state_of
 from flask_sse_push.testing import SSERecorder, StreamReader
 
 

@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 
 from flask_sse_push import EventError, PayloadError, SSEPush
-from flask_sse_push.backends import MemoryBackend
+from flask_sse_push.application.state import state_of
 from flask_sse_push.events import START
-from flask_sse_push.state import state_of
+from flask_sse_push.log import MemoryBackend
 from flask_sse_push.testing import SSERecorder, StreamReader
 from tests.clients import eventually
 

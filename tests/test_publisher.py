@@ -23,9 +23,9 @@ from flask_sse_push import (
     Publisher,
     RateLimitExceeded,
 )
-from flask_sse_push.backends.redis import RedisBackend
 from flask_sse_push.config import Config
 from flask_sse_push.events import CONTROL, START
+from flask_sse_push.log.redis import RedisBackend
 from tests.clients import eventually
 from tests.receiver import Recorder
 from tests.redis_server import RedisServer, free_port

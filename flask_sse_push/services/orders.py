@@ -13,8 +13,8 @@ from ..payloads import (
 )
 
 if TYPE_CHECKING:
-    from ..outbox import Receipt
     from ..payloads import IdValue
+    from ..sending.outbox import Receipt
     from .sender import Sender
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..names import Priority
 
 if TYPE_CHECKING:
-    from ..outbox import Receipt
     from ..payloads import IdValue
+    from ..sending.outbox import Receipt
 
 
 class Sender(Protocol):

@@ -16,7 +16,6 @@ from ..payloads import (
 from .process import memory_usage, uptime_seconds
 
 if TYPE_CHECKING:
-    from ..outbox import Receipt
     from ..payloads import (
         AnnouncementPriorityValue,
         HealthStatusValue,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
         SeverityValue,
         TimestampValue,
     )
+    from ..sending.outbox import Receipt
     from .sender import Sender
 
 

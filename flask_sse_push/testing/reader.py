@@ -14,7 +14,7 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from ..concurrency import spawn
+from ..runtime.concurrency import spawn
 
 _OPENING_SECONDS = 5.0
 _LINE_END = re.compile(r"\r\n|\r|\n")

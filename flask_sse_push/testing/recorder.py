@@ -10,11 +10,11 @@ from typing import Any
 
 from flask import Flask
 
+from ..application.state import state_of
 from ..events import ALL, group_channel, user_channel
-from ..outbox import Receipt
 from ..schemas.base import camel_case
+from ..sending.outbox import Receipt
 from ..signals import event_published
-from ..state import state_of
 
 
 @dataclass(frozen=True, slots=True)

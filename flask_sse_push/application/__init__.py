@@ -1,0 +1,1 @@
+"""What the extension keeps for one application, and for it in one process."""

@@ -1,0 +1,75 @@
+"""The carrier for every WSGI server: an iterator of bytes that the server writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...events import Entry
+from ...runtime.concurrency import make_wakeup, native_lock
+from .base import Connection, Hub, Limits, Pending
+
+
+class StreamedConnection(Connection):
+    """A response's body. The server's greenlet or thread waits in ``__next__``."""
+
+    __slots__ = ("_finished", "_lock", "_wakeup")
+
+    def __init__(
+        self,
+        hub: Hub,
+        limits: Limits,
+        user_channel: str | None,
+        groups: tuple[str, ...],
+    ) -> None:
+        super().__init__(hub, limits, user_channel, groups)
+        self._lock = native_lock()
+        self._wakeup = make_wakeup()
+        self._finished: Pending | None = None
+
+    def begin(self, opening: bytes, replay: Sequence[Entry]) -> None:
+        pending = Pending(self._limits.pending_bytes + self.bytes)
+        pending.add(opening)
+        pending.add_entries(replay)
+        self._pending = pending
+        self._wakeup.set()
+
+    def write(self, frame: bytes, entries: Sequence[Entry]) -> None:
+        with self._lock:
+            pending = self._pending
+            if pending is None:
+                return
+            pending.append(frame, entries)
+            overflows = pending.overflows
+        if overflows:
+            self.close("overflow")
+        else:
+            self._wakeup.set()
+
+    def say_closing(self, reason: str) -> None:
+        # The server's greenlet may still have to write what waits.
+        with self._lock:
+            self._finished = self._pending
+        super().say_closing(reason)
+
+    def _release(self) -> None:
+        self._wakeup.set()
+
+    def __iter__(self) -> StreamedConnection:
+        return self
+
+    def __next__(self) -> bytes:
+        while True:
+            with self._lock:
+                pending = self._pending or self._finished
+                if pending:
+                    chunk = pending.take()
+                    if not pending:
+                        pending.limit = self._limits.pending_bytes
+                    return chunk
+                if not self.is_open:
+                    raise StopIteration
+            self._wakeup.wait()
+
+    def close(self, reason: str = "gone") -> None:
+        """End the stream; the server calls it when the client is gone."""
+        super().close(reason)

@@ -1,0 +1,29 @@
+"""Where the log lives: one module a backend, chosen by ``SSE_PUSH_BACKEND_URL``."""
+
+from __future__ import annotations
+
+from ..config import Config
+from ..errors import ConfigError
+from .backend import Backend
+from .memory import MemoryBackend
+
+__all__ = ["Backend", "MemoryBackend", "make_backend"]
+
+
+def make_backend(config: Config) -> Backend:
+    """The backend the configuration names, not started yet.
+
+    :raises ConfigError: its package is not installed.
+    """
+    if config.is_memory:
+        return MemoryBackend(config)
+    try:
+        from .redis import RedisBackend  # noqa: PLC0415 (an extra)
+    except ModuleNotFoundError as error:
+        if error.name != "redis":
+            raise
+        raise ConfigError(
+            "SSE_PUSH_BACKEND_URL names a Redis or Valkey server, which needs the "
+            "redis extra: pip install 'flask_sse_push[redis]'"
+        ) from error
+    return RedisBackend(config)

@@ -1,0 +1,155 @@
+"""The recent past, per channel, bounded by count, age and bytes."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+
+from ..events import START, Entry, Position
+
+# What an entry costs beside its frame: the objects, the list slot, the ordered dict's
+# node (measured with sys.getsizeof over a filled history).
+_ENTRY_BYTES = 420
+# Floors of channels that hold nothing any more. Past this many the oldest are joined
+# into one: a gap may then be announced to somebody who missed nothing, never the
+# other way round.
+_MOST_FLOORS = 65_536
+
+_EXPIRED_AT_ONCE = 200
+
+_position = attrgetter("position")
+
+
+class _Channel:
+    __slots__ = ("entries", "floor")
+
+    def __init__(self, floor: Position) -> None:
+        self.entries: list[Entry] = []
+        self.floor = floor
+
+
+class History:
+    """Entries of the log by channel, and up to where each channel has forgotten.
+
+    A channel's *floor* is the position of the newest entry it has let go: who has seen
+    everything up to there can resume without a loss, who has not, cannot. Not safe for
+    threads; the hub guards it.
+
+    :param size: entries kept in one channel.
+    :param seconds: age at which an entry is let go.
+    :param most_bytes: memory for all channels together; the oldest go first.
+    :param clock: seconds since 1970, as the log's positions count them.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        seconds: float,
+        most_bytes: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._size = size
+        self._seconds = seconds
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._channels: dict[str, _Channel] = {}
+        self._entries: OrderedDict[Position, Entry] = OrderedDict()
+        self._floors: OrderedDict[str, Position] = OrderedDict()
+        self._base = START
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def bytes(self) -> int:
+        """Memory the entries take, estimated."""
+        return self._bytes
+
+    def reset(self, base: Position) -> None:
+        """Forget everything; nothing is known of what came before ``base``."""
+        self._channels.clear()
+        self._entries.clear()
+        self._floors.clear()
+        self._base = base
+        self._bytes = 0
+
+    def add(self, entry: Entry) -> None:
+        """Keep an entry; it is newer than all that is held."""
+        channel = self._channels.get(entry.channel)
+        if channel is None:
+            floor = self._floors.pop(entry.channel, START)
+            channel = self._channels[entry.channel] = _Channel(floor)
+        channel.entries.append(entry)
+        self._entries[entry.position] = entry
+        self._bytes += len(entry.frame) + _ENTRY_BYTES
+        if len(channel.entries) > self._size:
+            self._let_go(channel.entries[0])
+        while self._bytes > self._most_bytes and self._entries:
+            self._let_go(next(iter(self._entries.values())))
+        self.expire()
+
+    def expire(self) -> None:
+        """Let go of what is too old, so much at a time that nobody waits for it."""
+        limit = (int((self._clock() - self._seconds) * 1000), 0)
+        for _ in range(_EXPIRED_AT_ONCE):
+            if not self._entries:
+                break
+            oldest = next(iter(self._entries.values()))
+            if oldest.position >= limit:
+                break
+            self._let_go(oldest)
+
+    def after(self, channels: Iterable[str], cursor: Position) -> list[Entry]:
+        """What the channels hold that is newer than ``cursor``, in log order."""
+        found: list[Entry] = []
+        for name in channels:
+            channel = self._channels.get(name)
+            if channel is not None and channel.entries[-1].position > cursor:
+                start = bisect_right(channel.entries, cursor, key=_position)
+                found.extend(channel.entries[start:])
+        found.sort(key=_position)
+        return found
+
+    def floor(self, channels: Iterable[str]) -> Position:
+        """The earliest position from which none of the channels misses anything."""
+        return max((self._floor(name) for name in channels), default=self._base)
+
+    def discard(self, name: str, up_to: Position) -> int:
+        """Remove a channel's entries up to a position, which is no loss to anybody.
+
+        :returns: entries removed.
+        """
+        channel = self._channels.get(name)
+        if channel is None:
+            return 0
+        done = channel.entries[: bisect_right(channel.entries, up_to, key=_position)]
+        for entry in done:
+            self._remove(channel, entry)
+        return len(done)
+
+    def _floor(self, name: str) -> Position:
+        channel = self._channels.get(name)
+        floor = channel.floor if channel else self._floors.get(name, START)
+        return max(floor, self._base)
+
+    def _let_go(self, entry: Entry) -> None:
+        channel = self._channels[entry.channel]
+        channel.floor = entry.position
+        self._remove(channel, entry)
+
+    def _remove(self, channel: _Channel, entry: Entry) -> None:
+        channel.entries.pop(0)
+        del self._entries[entry.position]
+        self._bytes -= len(entry.frame) + _ENTRY_BYTES
+        if not channel.entries:
+            del self._channels[entry.channel]
+            if channel.floor > self._base:
+                self._floors[entry.channel] = channel.floor
+                if len(self._floors) > _MOST_FLOORS:
+                    _, forgotten = self._floors.popitem(last=False)
+                    self._base = max(self._base, forgotten)

@@ -1,0 +1,103 @@
+"""The log in Redis or Valkey, which all processes and machines share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ...config import Config
+from ...errors import BackendError
+from ...events import Entry, Event, Position
+from ...runtime.concurrency import spawn
+from ..backend import Backend, Receiver
+from .keys import Keys
+from .log import Log
+from .mailbox import Mailbox
+from .presence import Presence
+from .reader import LogReader
+from .server import Server
+
+__all__ = ["RedisBackend"]
+
+
+class RedisBackend(Backend):
+    """One stream is the log. Nothing is connected before it is needed.
+
+    A command waits one second at most for a connection and one for its answer, unless
+    the URL's ``socket_connect_timeout`` and ``socket_timeout`` say otherwise.
+
+    :raises ConfigError: the URL is wrong.
+    """
+
+    remote = True
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._server = Server(config.backend_url)
+        self._keys = Keys(config.key_prefix)
+        self._log = Log(
+            self._server,
+            self._keys,
+            size=config.log_size,
+            mailbox_size=config.mailbox_size,
+            mailbox_seconds=config.mailbox_seconds,
+        )
+        self._mailbox = Mailbox(self._server, self._keys, config.mailbox_seconds)
+        self._presence = Presence(self._server, self._keys)
+        self._reader: LogReader | None = None
+
+    def start(self, receiver: Receiver) -> None:
+        self._reader = LogReader(
+            self._server,
+            self._keys,
+            receiver,
+            size=self._config.log_size,
+            seconds=self._config.history_seconds,
+            on_connected=self._presence.forget,
+        )
+        spawn(self._reader.run)
+        spawn(self._presence.run, receiver)
+
+    def wait_ready(self, timeout: float) -> bool:
+        return self._reader is not None and self._reader.ready.wait(timeout)
+
+    def append(self, events: Sequence[Event]) -> list[Position]:
+        return self._log.append(events)
+
+    def unread(self, user_id: str, after: Position) -> list[Entry]:
+        return self._mailbox.unread(user_id, after)
+
+    def acknowledge(self, user_id: str, up_to: Position) -> int:
+        return self._mailbox.acknowledge(user_id, up_to)
+
+    def client_count(self) -> int:
+        return self._presence.client_count()
+
+    def connected_users(self) -> set[str]:
+        return self._presence.connected_users()
+
+    def is_user_connected(self, user_id: str) -> bool:
+        return self._presence.is_user_connected(user_id)
+
+    def health(self) -> dict[str, Any]:
+        report: dict[str, Any] = {"kind": "redis", "reachable": False}
+        reader = self._reader
+        if reader is not None:
+            report["lagMs"] = int((time.monotonic() - reader.heard) * 1000)
+            if not reader.is_connected:
+                return report
+        try:
+            [length] = self._server.call(("XLEN", self._keys.log))
+            report["logLength"] = length
+            report["workers"] = self._presence.worker_count()
+        except BackendError:
+            return report
+        report["reachable"] = True
+        return report
+
+    def stop(self) -> None:
+        if self._reader is not None:
+            self._reader.stop()
+        self._presence.stop()
+        self._server.close()

@@ -1,0 +1,1 @@
+"""What all rooms stand on: greenlets and threads, pauses between retries, shutdown."""

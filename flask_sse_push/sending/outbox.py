@@ -1,0 +1,206 @@
+"""Between the verbs and a backend that may be away: priority, batches, retry."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+
+from ..errors import BackendError, OutboxFull
+from ..events import Event, Position, format_id
+from ..log import Backend
+from ..names import Priority
+from ..runtime.backoff import Backoff
+from ..runtime.concurrency import native_lock, sleep, spawn
+
+_log = logging.getLogger("flask_sse_push")
+
+# Events, and characters of their data, that go to the backend in one step: what it can
+# take in well under the time its answer may need.
+_BATCH, _BATCH_CHARACTERS = 500, 1024 * 1024
+
+
+class Receipt:
+    """What became of an event that was sent.
+
+    :param connected: whether anybody was there to receive it: ``True`` if on this
+        worker, ``False`` if nowhere, ``None`` where only other workers know.
+    """
+
+    __slots__ = ("_position", "connected")
+
+    def __init__(
+        self, connected: bool | None, position: Position | None = None
+    ) -> None:
+        self._position = position
+        self.connected = connected
+
+    def __repr__(self) -> str:
+        return f"Receipt(id={self.id!r}, connected={self.connected!r})"
+
+    @property
+    def id(self) -> str | None:
+        """The event's id, ``None`` while it waits in the outbox."""
+        return format_id(self._position) if self._position else None
+
+    @property
+    def queued(self) -> bool:
+        """Whether the event waits in the outbox."""
+        return self._position is None
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the event is in the log.
+
+        :param timeout: seconds.
+        :returns: whether it is.
+        """
+        end = time.monotonic() + timeout
+        while self.queued and time.monotonic() < end:
+            sleep(0.002)
+        return not self.queued
+
+    def settle(self, position: Position) -> None:
+        """Note the event's place in the log."""
+        self._position = position
+
+
+# Rank of the priority, number in the order of arrival, and what it is about.
+_Waiting = tuple[int, int, Event, Receipt]
+
+
+def with_nonce(event: Event) -> Event:
+    """The event with a nonce, which it keeps however often it is appended."""
+    return event if event.nonce else replace(event, nonce=secrets.token_urlsafe(12))
+
+
+class Outbox:
+    """A bounded priority queue before a remote backend.
+
+    Higher priorities leave first; within one, events leave in the order they came. What
+    cannot be appended now is kept and tried again.
+
+    :param size: events it holds at most.
+    :param on_failed: told of an event that the backend refuses for good.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        size: int,
+        on_failed: Callable[[Event, Exception], None],
+    ) -> None:
+        self._backend = backend
+        self._size = size
+        self._on_failed = on_failed
+        self._lock = native_lock()
+        self._heap: list[_Waiting] = []
+        self._numbers = count()
+        self._leaving = 0
+        self._draining = False
+        self._is_failing = False
+
+    def __len__(self) -> int:
+        return len(self._heap) + self._leaving
+
+    def put(self, event: Event, priority: Priority, connected: bool | None) -> Receipt:
+        """Send an event. ``URGENT`` is appended before this returns, if that works.
+
+        :raises OutboxFull: as many events wait as may.
+        """
+        receipt = Receipt(connected)
+        event = with_nonce(event)
+        # Not past those that wait for the backend to come back.
+        if priority is Priority.URGENT and not self._is_failing:
+            try:
+                receipt.settle(self._backend.append([event])[0])
+            except BackendError:
+                _log.warning("An urgent event waits: the backend does not answer")
+            else:
+                return receipt
+        with self._lock:
+            if len(self) >= self._size:
+                raise OutboxFull(len(self))
+            number = next(self._numbers)
+            heapq.heappush(self._heap, (priority.rank, number, event, receipt))
+            must_start = not self._draining
+            self._draining = True
+        if must_start:
+            spawn(self._drain)
+        return receipt
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until the outbox is empty.
+
+        :param timeout: seconds, at most.
+        :returns: whether it is.
+        """
+        end = time.monotonic() + timeout
+        while len(self) and time.monotonic() < end:
+            sleep(0.005)
+        return not len(self)
+
+    def _drain(self) -> None:
+        try:
+            self._drain_all()
+        except BaseException:
+            with self._lock:
+                self._leaving = 0
+                self._draining = False
+            raise
+
+    def _drain_all(self) -> None:
+        backoff = Backoff()
+        while batch := self._take():
+            try:
+                positions = self._backend.append([event for _, _, event, _ in batch])
+            except BackendError as error:
+                if not self._is_failing:
+                    _log.warning(
+                        "%d events wait for the backend; trying on: %s",
+                        len(self),
+                        error,
+                    )
+                self._is_failing = True
+                self._return(batch)
+                sleep(backoff.take())
+            except Exception as error:
+                _log.exception("The backend refused %d events", len(batch))
+                self._leaving = 0
+                for _, _, event, _ in batch:
+                    self._tell_failed(event, error)
+            else:
+                backoff.reset()
+                if self._is_failing:
+                    _log.warning("The backend takes events again")
+                self._is_failing = False
+                self._leaving = 0
+                for (_, _, _, receipt), position in zip(batch, positions, strict=True):
+                    receipt.settle(position)
+
+    def _tell_failed(self, event: Event, error: Exception) -> None:
+        try:
+            self._on_failed(event, error)
+        except Exception:
+            _log.exception("Telling of an event that was refused failed")
+
+    def _take(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        with self._lock:
+            while self._heap and len(batch) < _BATCH and size < _BATCH_CHARACTERS:
+                batch.append(heapq.heappop(self._heap))
+                size += len(batch[-1][2].data)
+            self._leaving = len(batch)
+            if not batch:
+                self._draining = False
+        return batch
+
+    def _return(self, batch: list[_Waiting]) -> None:
+        with self._lock:
+            self._leaving = 0
+            for item in batch:
+                heapq.heappush(self._heap, item)
