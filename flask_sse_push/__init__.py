@@ -14,8 +14,8 @@ from .errors import (
 from .events import Event
 from .extension import SSEPush
 from .names import EventName, Priority
-from .sending.outbox import Receipt
 from .sending.publisher import Publisher
+from .sending.receipt import Receipt
 
 __all__ = [
     "BackendError",

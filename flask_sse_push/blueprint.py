@@ -9,9 +9,8 @@ from flask import Blueprint, Response, abort, jsonify, request, send_from_direct
 from werkzeug.exceptions import HTTPException
 
 from .application.state import State, current_state
-from .delivery.streams import open_stream
 from .errors import BackendError, ConfigError, EventError
-from .events import id_text, parse_id
+from .events import id_text
 
 _CLIENT = Path(__file__).parent / "client"
 
@@ -25,14 +24,14 @@ def stream() -> Response:
     user_id = authenticate(state)
     groups = state.setup.groups_loader
     if user_id is None or groups is None:
-        return open_stream(state, user_id)
+        return state.engine.streams.respond(user_id)
     loaded = groups(user_id)
     if isinstance(loaded, str) or not isinstance(loaded, Iterable):
         raise ConfigError(
             f"groups_loader gives several names of groups, such as a list, not "
             f"{loaded!r}."
         )
-    return open_stream(state, user_id, loaded)
+    return state.engine.streams.respond(user_id, loaded)
 
 
 @blueprint.post("/ack")
@@ -46,11 +45,13 @@ def acknowledge() -> tuple[Response, int] | Response:
     if not request.is_json:
         abort(415, 'Send {"id": "<id of an event>"} as application/json.')
     body = request.get_json(silent=True)
-    position = parse_id(body.get("id")) if isinstance(body, dict) else None
+    id = body.get("id") if isinstance(body, dict) else None
+    backend = state.engine.backend
+    position = backend.parse_cursor(id) if isinstance(id, str) else None
     if position is None:
         abort(400, 'Send {"id": "<id of an event>"}.')
     try:
-        removed = state.worker.backend.acknowledge(user_id, position)
+        removed = backend.acknowledge(user_id, position)
     except BackendError:
         abort(503, "The mailbox cannot be reached now; try again.")
     return jsonify(removed=removed)
@@ -59,7 +60,7 @@ def acknowledge() -> tuple[Response, int] | Response:
 @blueprint.get("/health")
 def health() -> tuple[Response, int]:
     """How the extension fares: 200 while it is healthy, else 503."""
-    report = current_state().worker.health()
+    report = current_state().engine.health()
     answer = jsonify(report)
     answer.headers["Cache-Control"] = "no-store"
     return answer, 200 if report["isHealthy"] else 503

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, Unpack
 
 from flask import Flask, Response, has_app_context
@@ -12,15 +12,13 @@ from werkzeug.local import LocalProxy
 from .application.state import EXTENSION, Setup, State, current_state, state_of
 from .blueprint import blueprint
 from .config import Config
-from .delivery.streams import open_stream
-from .errors import ConfigError
-from .events import ALL, group_channel, user_channel
+from .errors import BackendError, ConfigError, OutboxFull
+from .events import ALL, Channel, group_channel, user_channel
 from .log import Backend
-from .schemas import SchemaRegistry
-from .sending.outbox import Receipt
-from .sending.patterns import Patterns
-from .sending.prepare import SendOptions
-from .sending.verbs import Verbs
+from .sending.options import SendKeywords, SendOptions
+from .sending.patterns import Rules, Verbs
+from .sending.receipt import Receipt
+from .sending.sender import Sender
 from .signals import broadcast_event, group_event, user_event
 
 _UserLoader = TypeVar("_UserLoader", bound=Callable[[], object])
@@ -28,7 +26,7 @@ _GroupsLoader = TypeVar("_GroupsLoader", bound=Callable[[str], Iterable[str]])
 _Authorizer = TypeVar("_Authorizer", bound=Callable[[str | None], bool])
 
 
-class SSEPush(Verbs, Patterns):
+class SSEPush(Verbs):
     """Pushes events from a Flask application to its users.
 
     The verbs act for the current application. Outside of an application context they
@@ -103,35 +101,40 @@ class SSEPush(Verbs, Patterns):
         :param user_id: whose events; ``None`` for broadcasts only.
         :param groups: names of the groups it joins.
         """
-        return open_stream(current_state(), user_id, groups)
+        return current_state().engine.streams.respond(user_id, groups)
 
     def health(self) -> dict[str, Any]:
         """How the extension fares, JSON-ready.
 
         ``isHealthy`` says whether events get through, not whether anybody listens.
         """
-        return self._state().worker.health()
+        return self._state().engine.health()
 
-    def _dispatch(
-        self,
-        channels: Sequence[str],
-        event: str,
-        data: object,
-        **options: Unpack[SendOptions],
-    ) -> list[Receipt]:
-        state = self._state()
-        return state.send_all(
-            [state.prepare(channel, event, data, **options) for channel in channels]
-        )
+    def check_health(self) -> dict[str, Any]:
+        """Raise where :meth:`health` would say that events do not get through.
 
-    def _remove_client(self, user_id: str) -> None:
-        self._state().worker.remove_client(user_id)
+        :returns: what :meth:`health` does.
+        :raises OutboxFull: no more events can be accepted.
+        :raises BackendError: the backend cannot be reached.
+        """
+        health = self.health()
+        if not health["isHealthy"]:
+            if health["backend"]["reachable"]:
+                raise OutboxFull(health["outboxEvents"])
+            raise BackendError(
+                "The backend of SSE_PUSH_BACKEND_URL cannot be reached; "
+                f"{health['outboxEvents']} events wait for it."
+            )
+        return health
+
+    def _get_sender(self) -> Sender:
+        return self._state().sender
 
     def _get_backend(self) -> Backend:
-        return self._state().worker.backend
+        return self._state().engine.backend
 
-    def _get_schemas(self) -> SchemaRegistry:
-        return self._setup.schemas
+    def _get_rules(self) -> Rules:
+        return self._setup.rules
 
     def _state(self) -> State:
         if has_app_context():
@@ -147,11 +150,17 @@ class SSEPush(Verbs, Patterns):
         )
 
 
-def _sender(app: object) -> State:
-    """The state of who sent a signal; ``current_app``, a proxy, is its application."""
+def _send_for(
+    app: object, channel: Channel, event: str, data: object, options: SendKeywords
+) -> Receipt:
+    """Send for the application that sent a signal."""
+    # current_app, a proxy, stands for its application.
     if isinstance(app, LocalProxy):
         app = app._get_current_object()
-    return state_of(app)  # type: ignore[arg-type]
+    sender = state_of(app).sender  # type: ignore[arg-type]
+    checked = SendOptions.from_keywords(options)
+    [receipt] = sender.send([channel], event, data, checked)
+    return receipt
 
 
 @user_event.connect
@@ -161,21 +170,25 @@ def _on_user_event(
     user_id: object,
     event: str,
     data: object,
-    **options: Unpack[SendOptions],
+    **options: Unpack[SendKeywords],
 ) -> Receipt:
-    channel = user_channel(user_id)
-    return _sender(app).dispatch(channel, event, data, **options)
+    return _send_for(app, user_channel(user_id), event, data, options)
 
 
 @group_event.connect
 def _on_group_event(
-    app: object, *, group: str, event: str, data: object, **options: Unpack[SendOptions]
+    app: object,
+    *,
+    group: str,
+    event: str,
+    data: object,
+    **options: Unpack[SendKeywords],
 ) -> Receipt:
-    return _sender(app).dispatch(group_channel(group), event, data, **options)
+    return _send_for(app, group_channel(group), event, data, options)
 
 
 @broadcast_event.connect
 def _on_broadcast_event(
-    app: object, *, event: str, data: object, **options: Unpack[SendOptions]
+    app: object, *, event: str, data: object, **options: Unpack[SendKeywords]
 ) -> Receipt:
-    return _sender(app).dispatch(ALL, event, data, **options)
+    return _send_for(app, ALL, event, data, options)

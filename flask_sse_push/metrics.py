@@ -101,7 +101,7 @@ class Metrics(Collector):
         """The gauges as they are now."""
         families = self.describe()
         for app, state in list(self._states.items()):
-            health = state.worker.health()
+            health = state.engine.health()
             for family, (_, _, key) in zip(families, _GAUGES, strict=True):
                 family.add_metric((app,), health[key])
         return families

@@ -24,7 +24,12 @@ Out, sent by the extension with the Flask application as sender:
 
 from __future__ import annotations
 
-from blinker import Namespace
+import logging
+from typing import Any
+
+from blinker import NamedSignal, Namespace
+
+_log = logging.getLogger("flask_sse_push")
 
 _signals = Namespace()
 
@@ -36,3 +41,17 @@ client_connected = _signals.signal("sse-push-client-connected")
 client_disconnected = _signals.signal("sse-push-client-disconnected")
 event_published = _signals.signal("sse-push-event-published")
 event_failed = _signals.signal("sse-push-event-failed")
+
+
+def announce(signal: NamedSignal, sender: object, **what: Any) -> None:
+    """Send a signal; an error of one receiver reaches neither the caller nor others.
+
+    :param sender: the Flask application.
+    :param what: the signal's keywords.
+    """
+    if signal.receivers:
+        for receiver in signal.receivers_for(sender):
+            try:
+                receiver(sender, **what)
+            except Exception:
+                _log.exception("A receiver of the signal %s failed", signal.name)

@@ -1,1 +1,1 @@
-"""What the extension keeps for one application, and for it in one process."""
+"""What the extension keeps for one application, and runs for it in one process."""

@@ -2,69 +2,66 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections import deque
 from collections.abc import Collection
 from operator import attrgetter
 
-from ..events import (
-    ALL,
-    CONTROL,
-    Entry,
-    Position,
-    encode_cursor,
-    encode_gap,
-    format_id,
-    user_channel,
-)
+from ..events import ALL, Entry, Gap, Removal
 from ..runtime.concurrency import Wakeup, give_way, make_wakeup, spawn
-from .connections import Connection
+from .connections import Batch, Connection
 from .registry import Registry
 
 _log = logging.getLogger("flask_sse_push")
 
 _position = attrgetter("position")
-# Sends between two chances for other greenlets: about a millisecond of sending.
+# Writes between two chances for other greenlets: about a millisecond of writing.
 _SLICE = 128
 # What one write to a connection joins: below what a socket's buffer takes at once.
 _BATCH_BYTES = 32 * 1024
 
 
-class Dispatcher:
+class FanOut:
     """Takes entries, in log order, to the connections, as long as there are any."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._inbox: deque[Entry] = deque()
+        self._inbox: deque[Entry | Removal | Gap] = deque()
         self._wakeup: Wakeup | None = None
         self._is_running = False
-        self._sent = 0
+        self._written = 0
 
     def start(self) -> None:
-        """Begin, if it does not run already. Under the registry's lock.
+        """Begin, unless it runs already.
 
         :raises RuntimeError: the system has no thread left.
         """
-        if not self._is_running:
-            self._wakeup = None
-            spawn(self._run)
+        with self._registry.lock:
+            if self._is_running:
+                return
             self._is_running = True
+        try:
+            spawn(self._run)
+        except BaseException:
+            self._is_running = False
+            raise
 
-    def put(self, entry: Entry) -> None:
-        """Hand over the next entry; :meth:`wake` follows. Under the registry's lock."""
+    def put(self, entry: Entry | Removal | Gap) -> None:
+        """Hand over the next entry. Call it under the registry's lock, then wake()."""
         self._inbox.append(entry)
-
-    def put_gap(self, base: Position) -> None:
-        """Tell every connection that what came before ``base`` may be missing."""
-        self.put(Entry(base, CONTROL, json.dumps({"gap": format_id(base)}).encode()))
 
     def wake(self) -> None:
         """Have it look at what was put, and whether there are connections left."""
         wakeup = self._wakeup
         if wakeup is not None:
             wakeup.set()
+        elif not self._is_running and self._registry.count:
+            # Its thread could not be started for an earlier connection.
+            try:
+                self.start()
+            except RuntimeError:
+                _log.exception("Events wait: no thread can be started to deliver them")
 
     def _run(self) -> None:
         # Made where it is waited for, and before the first look at the inbox.
@@ -76,113 +73,86 @@ class Dispatcher:
                     # A batch is many events: their clients may need to be written to.
                     self._breathe()
             except Exception:
-                _log.exception("Dispatching events failed")
+                _log.exception("Delivering events failed")
             with self._registry.lock:
                 if not self._registry.count:
                     self._inbox.clear()
+                    self._wakeup = None
                     self._is_running = False
                     return
             if not self._inbox:
                 wakeup.wait()
 
     def _take_batch(self) -> list[Entry]:
-        """What waits, up to what one write takes; control messages come alone."""
+        """The entries that wait, up to what one write takes.
+
+        What is no event is obeyed in its turn, between two batches.
+        """
         batch: list[Entry] = []
         size = 0
         while self._inbox and size < _BATCH_BYTES:
-            if self._inbox[0].channel == CONTROL:
-                if not batch:
-                    self._obey(self._inbox.popleft())
-                    continue
+            entry = self._inbox[0]
+            if isinstance(entry, Entry):
+                batch.append(entry)
+                size += len(entry.frame)
+            elif batch:
                 break
-            entry = self._inbox.popleft()
-            batch.append(entry)
-            size += len(entry.frame)
+            else:
+                self._obey(entry)
+            self._inbox.popleft()
         return batch
 
-    def _fan_out(self, batch: list[Entry]) -> None:
-        """Give each connection what of the batch is its own, in one write."""
-        broadcasts = [entry for entry in batch if entry.channel == ALL]
+    def _fan_out(self, entries: list[Entry]) -> None:
+        """Give each connection those of the entries that are its own, in one write."""
+        broadcasts = [entry for entry in entries if entry.channel == ALL]
         targeted: dict[Connection, list[Entry]] = {}
-        if len(broadcasts) < len(batch):
-            for entry in batch:
+        if len(broadcasts) < len(entries):
+            for entry in entries:
                 if entry.channel != ALL:
                     for connection in self._registry.on(entry.channel):
                         targeted.setdefault(connection, []).append(entry)
         now = time.monotonic()
         for connection, own in targeted.items():
-            entries = sorted((*own, *broadcasts), key=_position) if broadcasts else own
-            self._give(connection, entries, now)
+            mixed = sorted((*own, *broadcasts), key=_position) if broadcasts else own
+            self._deliver(connection, Batch(mixed, now))
+            self._written += 1
+            if self._written >= _SLICE:
+                self._breathe()
         if broadcasts:
-            self._broadcast(broadcasts, targeted, now)
+            self._broadcast(Batch(broadcasts, now), targeted)
 
-    def _broadcast(
-        self, entries: list[Entry], but: Collection[Connection], now: float
-    ) -> None:
-        """Give all connections the same; what :meth:`_give` does, at its cheapest."""
-        frame = b"".join([entry.frame for entry in entries])
-        count, size = len(entries), len(frame)
-        first, last = entries[0].position, entries[-1].position
+    def _broadcast(self, batch: Batch, but: Collection[Connection]) -> None:
         for connections in self._registry.slices(_SLICE):
             for connection in connections:
-                if connection.cursor >= first or (but and connection in but):
-                    if connection not in but:
-                        self._give(connection, entries, now)
+                if but and connection in but:
                     continue
-                connection.cursor = last
-                connection.written = now
-                connection.events += count
-                connection.bytes += size
                 try:
-                    connection.write(frame, entries)
+                    connection.deliver(batch)
                 except Exception:
                     self._fail(connection)
             self._breathe()
 
-    def _give(self, connection: Connection, entries: list[Entry], now: float) -> None:
-        """Give a connection those of the entries that are new to it."""
-        if connection.cursor >= entries[0].position:
-            entries = [e for e in entries if e.position > connection.cursor]
-            if not entries:
-                return
-        frame = b"".join([entry.frame for entry in entries])
-        connection.cursor = entries[-1].position
-        connection.written = now
-        connection.events += len(entries)
-        connection.bytes += len(frame)
+    def _deliver(self, connection: Connection, batch: Batch) -> None:
         try:
-            connection.write(frame, entries)
+            connection.deliver(batch)
         except Exception:
             self._fail(connection)
-        self._sent += 1
-        if self._sent >= _SLICE:
-            self._breathe()
 
     def _fail(self, connection: Connection) -> None:
-        """End a connection whose carrier is at fault, which is no other's."""
+        """End a connection whose carrier has a fault; the others are not affected."""
         _log.exception("Writing to a connection failed")
         connection.close("error")
 
     def _breathe(self) -> None:
         """Let others run: requests, above all."""
-        self._sent = 0
+        self._written = 0
         give_way()
 
-    def _obey(self, entry: Entry) -> None:
-        try:
-            message = json.loads(entry.frame)
-            removed = user_channel(message["remove"]) if "remove" in message else None
-        except (ValueError, TypeError):
-            _log.warning("A control message cannot be read: %r", entry.frame[:200])
-            return
-        if removed is not None:
-            for connection in self._registry.of_user(removed):
+    def _obey(self, entry: Removal | Gap) -> None:
+        if isinstance(entry, Removal):
+            for connection in self._registry.of_user(entry.user):
                 connection.say_closing("removed")
-        elif "gap" in message:
+        else:
             now = time.monotonic()
             for connection in self._registry.all():
-                since = format_id(connection.cursor)
-                gap = encode_gap(since, entry.position) + encode_cursor(entry.position)
-                connection.cursor = max(connection.cursor, entry.position)
-                connection.written = now
-                connection.write(gap, ())
+                connection.send_gap(entry.position, now)

@@ -19,7 +19,7 @@ _FRAME = encode_comment()
 # of it: never is it silent for longer than the period. After a broadcast, which leaves
 # all equally idle, heartbeats are spread over a quarter of it, slot by slot.
 _VISITS = 4
-# Connections between two chances for other greenlets.
+# Connections visited between two chances for other greenlets.
 _SLICE = 128
 # Seconds between two slots: often enough to see in time that the server stops.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
@@ -49,13 +49,19 @@ class Heartbeat:
         self._is_running = False
 
     def start(self) -> None:
-        """Begin, if it does not beat already. Under the registry's lock.
+        """Begin, unless it runs already.
 
         :raises RuntimeError: the system has no thread left.
         """
-        if not self._is_running:
-            spawn(self._run)
+        with self._registry.lock:
+            if self._is_running:
+                return
             self._is_running = True
+        try:
+            spawn(self._run)
+        except BaseException:
+            self._is_running = False
+            raise
 
     def _run(self) -> None:
         for slot in cycle(self._registry.slots):
@@ -79,5 +85,4 @@ class Heartbeat:
             if self._max_age and now - connection.opened >= self._max_age:
                 connection.say_closing("age")
             elif now - connection.written >= self._idle:
-                connection.written = now
-                connection.write(_FRAME, ())
+                connection.send(_FRAME, now)

@@ -1,4 +1,4 @@
-"""One process's part of the application: the log comes in, streams open and end."""
+"""One process's part of the event log: entries come in, connections get them."""
 
 from __future__ import annotations
 
@@ -9,29 +9,26 @@ from dataclasses import dataclass
 
 from ..config import Config
 from ..events import (
-    CONTROL,
     START,
+    Channel,
     Entry,
+    Gap,
     Position,
+    Removal,
     encode_cursor,
     encode_gap,
     encode_retry,
-    parse_id,
-    user_channel,
 )
-from ..log.history import History
+from ..log import History
 from ..runtime.concurrency import spawn
 from ..runtime.shutdown import is_server_stopping
 from .connections import Connection
-from .fanout import Dispatcher
+from .fanout import FanOut
 from .heartbeat import Heartbeat
 from .registry import Registry
+from .resume import Resume
 
 _log = logging.getLogger("flask_sse_push")
-
-# How far ahead of this process a cursor may be, in milliseconds, when its client comes
-# from a worker that has read more of the log, or whose clock is ahead.
-_AHEAD_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,7 @@ class Ended:
     """
 
     user_id: str | None
+    channels: tuple[Channel, ...]
     reason: str
     duration: float
     events: int
@@ -51,29 +49,13 @@ class Ended:
     on_close: Callable[[], object] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Where a client goes on.
-
-    :param cursor: everything after it is the client's to get.
-    :param since: the id the client named, where it is one of ours.
-    :param is_lost: whether it named one that says nothing here.
-    :param is_fresh: whether it named none that can be resumed from.
-    """
-
-    cursor: Position
-    since: str | None = None
-    is_lost: bool = False
-    is_fresh: bool = True
-
-
 class Hub:
     """The connections of one application in one process.
 
-    The log's entries come in through :meth:`deliver`, go into history, and to the
-    dispatcher for those who are connected.
+    The log's entries come in through :meth:`deliver`. They go into history, and through
+    the fan-out to those who are connected.
 
-    :param on_ended: told of streams that have ended, outside of the fan-out.
+    :param on_ended: told about streams that have ended, outside of the fan-out.
     """
 
     def __init__(
@@ -84,14 +66,14 @@ class Hub:
             seconds=config.history_seconds,
             most_bytes=config.history_bytes,
         )
+        self.registry = Registry()
         #: The newest entry of the log that this process has read.
         self.position: Position = START
         self.is_shut_down = False
-        self._registry = Registry()
-        self._lock = self._registry.lock
-        self._dispatcher = Dispatcher(self._registry)
+        self._lock = self.registry.lock
+        self._fanout = FanOut(self.registry)
         self._heartbeat = Heartbeat(
-            self._registry,
+            self.registry,
             config.heartbeat_seconds,
             config.max_connection_seconds,
             self._visit,
@@ -99,112 +81,79 @@ class Hub:
         self._ended: list[Ended] = []
         self._on_ended = on_ended
         self._retry = encode_retry(config.retry_ms)
-        # With the log in memory there is no other worker, only a clock set back.
-        self._ahead_ms = 0 if config.is_memory else _AHEAD_MS
 
-    # What the backend sees.
-
-    def deliver(self, entry: Entry) -> None:
+    def deliver(self, entry: Entry | Removal) -> None:
+        """Take the next entry of the log."""
         with self._lock:
             self.position = entry.position
-            if entry.channel != CONTROL and entry.store:
+            if isinstance(entry, Entry) and entry.store:
                 self.history.add(entry)
-            if not self._registry.count:
+            if not self.registry.count:
                 return
-            self._dispatcher.put(entry)
-        self._dispatcher.wake()
+            self._fanout.put(entry)
+        self._fanout.wake()
 
     def restart(self, base: Position) -> None:
+        """Begin at ``base``: nothing is known of what the log held before."""
         with self._lock:
             self.history.reset(base)
             self.position = base
-            if not self._registry.count:
+            if not self.registry.count:
                 return
-            self._dispatcher.put_gap(base)
-        self._dispatcher.wake()
-
-    def client_count(self) -> int:
-        return self._registry.count
-
-    def connections_by_user(self) -> dict[str, int]:
-        return self._registry.users()
-
-    def take_changes(self) -> dict[str, int]:
-        return self._registry.take_changes()
-
-    def is_user_connected(self, user_id: str) -> bool:
-        return bool(self._registry.of_user(user_channel(user_id)))
-
-    # What streams see.
-
-    def user_connection_count(self, channel: str) -> int:
-        """Open connections of one user, by the user's channel."""
-        return len(self._registry.of_user(channel))
-
-    def has_receivers(self, channel: str) -> bool:
-        """Whether anybody is connected here to receive the channel's events."""
-        return self._registry.has_any(channel)
-
-    def resume_from(self, last_event_id: str | None) -> Resume:
-        """Read a client's ``Last-Event-ID``, of which nothing is assumed."""
-        if not last_event_id:
-            return Resume(self.position)
-        cursor = parse_id(last_event_id)
-        newest = max(self.position[0], time.time_ns() // 1_000_000)
-        if cursor is None or cursor[0] > newest + self._ahead_ms:
-            return Resume(self.position, is_lost=True)
-        return Resume(cursor, since=last_event_id, is_fresh=False)
+            self._fanout.put(Gap(base))
+        self._fanout.wake()
 
     def register(
-        self,
-        connection: Connection,
-        resume: Resume,
-        head: bytes,
-        unread: Sequence[Entry],
+        self, connection: Connection, resume: Resume, missed: Sequence[Entry] = ()
     ) -> None:
         """Let a connection in: what it has missed first, then all that comes.
 
         Both happen in one step, so that nothing falls in between.
 
-        :param head: bytes that go out before all else.
-        :param unread: what the user's mailbox holds for it.
+        :param missed: what the client has missed and history may not hold, such as
+            the user's mailbox.
         :raises RuntimeError: the system has no thread left; close the connection.
         """
-        channels = connection.channels
         with self._lock:
-            opening = [head, self._retry]
-            floor = self.history.floor(channels)
-            if resume.is_lost or resume.cursor < floor:
-                floor = max(floor, resume.cursor)
-                opening.append(encode_gap(resume.since, floor))
-            replay = self.history.after(channels, resume.cursor)
-            if unread:
-                # What this process has not read yet comes in its turn.
-                unread = [e for e in unread if e.position <= self.position]
-                merged = {entry.position: entry for entry in (*unread, *replay)}
-                replay = [merged[position] for position in sorted(merged)]
-            connection.events = len(replay)
-            connection.cursor = max(self.position, resume.cursor)
-            # A client needs a cursor before its first event, and one that is not below
-            # the floor after the last it has missed.
-            cursor = encode_cursor(connection.cursor)
-            if not replay:
-                opening.append(cursor)
-            elif replay[-1].position < floor:
-                replay.append(Entry(connection.cursor, CONTROL, cursor))
-            first = b"".join(opening)
-            connection.bytes = len(first) + sum([len(entry.frame) for entry in replay])
-            self._registry.add(connection)
-            self._dispatcher.start()
-            self._heartbeat.start()
-            connection.begin(first, replay)
+            self._load(connection, resume, missed)
+            self.registry.add(connection)
+        self._fanout.start()
+        self._heartbeat.start()
+        connection.begin()
+
+    def _load(
+        self, connection: Connection, resume: Resume, missed: Sequence[Entry]
+    ) -> None:
+        channels = connection.channels
+        opening = [self._retry]
+        floor = self.history.floor(channels)
+        if resume.is_lost or resume.cursor < floor:
+            floor = max(floor, resume.cursor)
+            opening.append(encode_gap(resume.since, floor))
+        replay = self.history.after(channels, resume.cursor)
+        if missed:
+            # What this process has not read yet comes in its turn.
+            known = [entry for entry in missed if entry.position <= self.position]
+            merged = {entry.position: entry for entry in (*known, *replay)}
+            replay = [merged[position] for position in sorted(merged)]
+        cursor = max(self.position, resume.cursor)
+        end = b""
+        # A client needs a cursor before its first event, and one that is not below the
+        # floor after the last event that it has missed.
+        if not replay:
+            opening.append(encode_cursor(cursor))
+        elif replay[-1].position < floor:
+            end = encode_cursor(cursor)
+        connection.load(b"".join(opening), replay, end, cursor)
 
     def unregister(self, connection: Connection, reason: str) -> None:
+        """Forget a connection that has closed, and tell about it."""
         with self._lock:
-            self._registry.remove(connection)
+            self.registry.remove(connection)
             self._ended.append(
                 Ended(
                     user_id=connection.user_id,
+                    channels=connection.channels,
                     reason=reason,
                     duration=time.monotonic() - connection.opened,
                     events=connection.events,
@@ -213,9 +162,9 @@ class Hub:
                 )
             )
             is_first = len(self._ended) == 1
-            is_last = self._registry.count == 0
+            is_last = self.registry.count == 0
         # A stream may end inside a callback of the event loop, where nothing may wait;
-        # what is told of it may.
+        # those who are told about it may.
         if is_first:
             try:
                 spawn(self._tell_ended)
@@ -223,12 +172,12 @@ class Hub:
                 # No thread is left, or none starts at the process's end.
                 self._tell_ended()
         if is_last:
-            self._dispatcher.wake()
+            self._fanout.wake()
 
     def shut_down(self) -> None:
         """End every stream, so that clients go to another worker; take no new ones."""
         self.is_shut_down = True
-        for connection in self._registry.all():
+        for connection in self.registry.all():
             connection.say_closing("shutdown")
 
     def _tell_ended(self) -> None:
@@ -237,7 +186,7 @@ class Hub:
         try:
             self._on_ended(ended)
         except Exception:
-            _log.exception("Telling of ended streams failed")
+            _log.exception("Telling about ended streams failed")
 
     def _visit(self) -> None:
         if is_server_stopping():

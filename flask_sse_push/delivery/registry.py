@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import cycle
 
-from ..events import ALL
+from ..events import ALL, Channel, user_channel
 from ..runtime.concurrency import give_way, native_lock
 from .connections import Connection
 
@@ -19,8 +19,10 @@ _SLICE = 128
 class Registry:
     """The open connections, by user and by group.
 
-    Whoever changes it holds ``lock``, for a few instructions that never wait: nothing
-    is logged, started or written to meanwhile.
+    ``lock`` guards the registry, and makes one step of what must not be torn apart:
+    reading history and registering the connection that it is for. It is a native lock,
+    so under it only memory changes: nothing waits, nothing is written to a client, no
+    greenlet or thread is started, nothing is logged.
     """
 
     def __init__(self) -> None:
@@ -29,15 +31,15 @@ class Registry:
         self.slots: tuple[set[Connection], ...] = tuple(set() for _ in range(_SLOTS))
         # Users have few connections, groups many: a tuple of one is 170 bytes less
         # than a set, for every user.
-        self._users: dict[str, tuple[Connection, ...]] = {}
-        self._groups: dict[str, set[Connection]] = {}
-        # Users' channels with connections more or less than when last asked; None
-        # while nobody asks.
-        self._changed: set[str] | None = None
+        self._users: dict[Channel, tuple[Connection, ...]] = {}
+        self._groups: dict[Channel, set[Connection]] = {}
+        # Channels of users whose number of connections changed since the last call of
+        # take_changes(); None before the first.
+        self._changed: set[Channel] | None = None
         self._next_slot = cycle(range(_SLOTS))
 
     def add(self, connection: Connection) -> None:
-        """Note an open connection. Under the lock."""
+        """Add an open connection. Call it under the lock."""
         connection.slot = next(self._next_slot)
         self.slots[connection.slot].add(connection)
         self.count += 1
@@ -50,7 +52,7 @@ class Registry:
             self._groups.setdefault(group, set()).add(connection)
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection that was added. Under the lock."""
+        """Remove a connection that was added. Call it under the lock."""
         self.slots[connection.slot].discard(connection)
         self.count -= 1
         channel = connection.user_channel
@@ -82,11 +84,11 @@ class Registry:
             yield from connections
             give_way()
 
-    def of_user(self, channel: str) -> tuple[Connection, ...]:
+    def of_user(self, channel: Channel) -> tuple[Connection, ...]:
         """One user's connections."""
         return self._users.get(channel, ())
 
-    def on(self, channel: str) -> Iterable[Connection]:
+    def on(self, channel: Channel) -> Iterable[Connection]:
         """The connections of one user or of one group's members."""
         users = self._users.get(channel)
         if users is not None:
@@ -94,26 +96,35 @@ class Registry:
         with self.lock:
             return tuple(self._groups.get(channel, ()))
 
-    def has_any(self, channel: str) -> bool:
-        """Whether anybody stands on the channel."""
+    def has_any(self, channel: Channel) -> bool:
+        """Whether anybody is on the channel."""
         if channel == ALL:
             return self.count > 0
         return channel in self._users or channel in self._groups
 
-    def users(self) -> dict[str, int]:
+    # What a backend asks for, to tell other workers.
+
+    def client_count(self) -> int:
+        """How many connections are open."""
+        return self.count
+
+    def connections_by_user(self) -> dict[str, int]:
         """How many connections each user has."""
         with self.lock:
             return self._counts(self._users)
 
     def take_changes(self) -> dict[str, int]:
-        """The same, but only of those for whom it changed since this was last asked."""
+        """How many connections those users have for whom it changed since last time."""
         with self.lock:
             changed = self._users if self._changed is None else self._changed
             self._changed = set()
             return self._counts(changed)
 
-    def _counts(self, channels: Iterable[str]) -> dict[str, int]:
+    def is_user_connected(self, user_id: str) -> bool:
+        """Whether a user has a connection."""
+        return user_channel(user_id) in self._users
+
+    def _counts(self, channels: Iterable[Channel]) -> dict[str, int]:
         return {
-            channel.removeprefix("user:"): len(self._users.get(channel, ()))
-            for channel in channels
+            channel.member: len(self._users.get(channel, ())) for channel in channels
         }

@@ -1,17 +1,26 @@
-"""Where the log lives: one module a backend, chosen by ``SSE_PUSH_BACKEND_URL``."""
+"""Where the event log lives: one module per backend."""
 
 from __future__ import annotations
 
 from ..config import Config
 from ..errors import ConfigError
-from .backend import Backend
+from .backend import Backend, Connected, RateWindows, Receiver
+from .history import History
 from .memory import MemoryBackend
 
-__all__ = ["Backend", "MemoryBackend", "make_backend"]
+__all__ = [
+    "Backend",
+    "Connected",
+    "History",
+    "MemoryBackend",
+    "RateWindows",
+    "Receiver",
+    "make_backend",
+]
 
 
 def make_backend(config: Config) -> Backend:
-    """The backend the configuration names, not started yet.
+    """The backend that ``SSE_PUSH_BACKEND_URL`` names, not started yet.
 
     :raises ConfigError: its package is not installed.
     """

@@ -1,4 +1,4 @@
-"""What a backend is: the log, the mailbox, and who is connected anywhere."""
+"""What a backend is: the event log, the mailboxes, presence and rate windows."""
 
 from __future__ import annotations
 
@@ -6,39 +6,61 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ..events import Entry, Event, Position
+from ..events import Channel, Entry, Event, Position, Removal, format_id, parse_id
 
 
 class Receiver(Protocol):
-    """The hub, as a backend sees it."""
+    """Takes the entries of the event log: the hub, as a backend sees it."""
 
-    def deliver(self, entry: Entry) -> None:
-        """Take the next entry of the log."""
+    def deliver(self, entry: Entry | Removal) -> None:
+        """Take the next entry of the event log."""
 
     def restart(self, base: Position) -> None:
-        """Begin at ``base``: nothing is known of what the log held before.
+        """Begin at ``base``: nothing is known of what the event log held before.
 
-        Connections open at the time are told of the gap.
+        Connections that are open at the time are told about the gap.
         """
+
+
+class Connected(Protocol):
+    """Who is connected to this process: the registry, as a backend sees it."""
 
     def client_count(self) -> int:
         """Connections of this process."""
 
     def connections_by_user(self) -> dict[str, int]:
-        """The users connected to this process, each with their connections."""
+        """The users connected to this process, each with the number of connections."""
 
     def take_changes(self) -> dict[str, int]:
-        """Users with more or fewer connections than at the last call, and how many.
+        """Users whose number of connections changed since the last call.
 
-        At the first call: all that are connected.
+        At the first call: all users that are connected.
         """
 
     def is_user_connected(self, user_id: str) -> bool:
         """Whether the user has a connection to this process."""
 
 
+class RateWindows(Protocol):
+    """Counts events in moving windows: what is used of a storage of ``limits``."""
+
+    def acquire_entry(self, key: str, limit: int, expiry: int) -> bool:
+        """Count one more, unless there are ``limit`` in the last ``expiry`` seconds.
+
+        :returns: whether it was counted.
+        :raises BackendError: the backend cannot be reached.
+        """
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """The time of the oldest event in the window, in seconds since 1970, and the
+        number of events in it.
+
+        :raises BackendError: the backend cannot be reached.
+        """
+
+
 class Backend(ABC):
-    """An ordered log of events that every process of the application reads.
+    """An ordered event log that every process of the application reads.
 
     Methods may be called from any greenlet or thread.
     """
@@ -47,8 +69,11 @@ class Backend(ABC):
     remote: bool
 
     @abstractmethod
-    def start(self, receiver: Receiver) -> None:
-        """Begin to hand the log's entries to ``receiver``, in log order."""
+    def start(self, receiver: Receiver, connected: Connected) -> None:
+        """Begin to hand the log's entries to ``receiver``, in log order.
+
+        :param connected: whose counts this process contributes to presence.
+        """
 
     @abstractmethod
     def wait_ready(self, timeout: float) -> bool:
@@ -60,11 +85,40 @@ class Backend(ABC):
 
     @abstractmethod
     def append(self, events: Sequence[Event]) -> list[Position]:
-        """Append events to the log, in order; returns their positions.
+        """Append events to the log, in order.
 
+        :returns: their positions.
         :raises BackendError: the backend did not confirm. The events may be in the
-            log or not; appended once more, their nonce keeps them from counting twice.
+            log or not; when they are appended again, their nonces keep them from
+            counting twice.
         """
+
+    def attach(
+        self, channels: Sequence[Channel], cursor: Position | None
+    ) -> Sequence[Entry]:
+        """Make sure that the receiver gets what comes on the channels of a connection.
+
+        A backend that hands on the whole log, as those here do, has nothing to do.
+
+        :param cursor: where the client resumes; ``None`` for one that begins.
+        :returns: what the client has missed and the receiver was not given, in order.
+        :raises BackendError: the backend cannot be reached.
+        """
+        return ()
+
+    def detach(self, channels: Sequence[Channel]) -> None:  # noqa: B027 (may do nothing)
+        """Undo one :meth:`attach`: a connection has ended."""
+
+    def parse_cursor(self, text: str) -> Position | None:
+        """The position that a client's ``Last-Event-ID`` names, ``None`` if none.
+
+        :param text: as the client sent it; nothing is assumed about it.
+        """
+        return parse_id(text)
+
+    def format_cursor(self, position: Position) -> str:
+        """The text of a position, as a client sends it back."""
+        return format_id(position)
 
     @abstractmethod
     def unread(self, user_id: str, after: Position) -> list[Entry]:
@@ -75,8 +129,9 @@ class Backend(ABC):
 
     @abstractmethod
     def acknowledge(self, user_id: str, up_to: Position) -> int:
-        """Remove what the mailbox holds up to a position; returns how many.
+        """Remove what the mailbox holds up to a position.
 
+        :returns: the number of events removed.
         :raises BackendError: the backend cannot be reached.
         """
 
@@ -99,6 +154,13 @@ class Backend(ABC):
         """Whether the user has a connection to any worker.
 
         :raises BackendError: the backend cannot be reached.
+        """
+
+    @abstractmethod
+    def rate_windows(self) -> RateWindows:
+        """The windows in which rate limits are counted, over all workers.
+
+        :raises ModuleNotFoundError: the package ``limits`` is not installed.
         """
 
     @abstractmethod

@@ -1,20 +1,29 @@
-"""The log of one process, in its memory: needs no service, ends with the process."""
+"""The event log in the memory of one process: needs no service, ends with it."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 from ..config import Config
-from ..events import START, Entry, Event, Position, user_channel
+from ..events import (
+    START,
+    Entry,
+    Event,
+    Position,
+    Removal,
+    read_entry,
+    user_channel,
+)
 from ..runtime.concurrency import native_lock
-from .backend import Backend, Receiver
+from .backend import Backend, Connected, RateWindows, Receiver
 from .history import History
 
-# Events known by their nonce, for those who send one twice.
-_MOST_NONCES = 10_000
+# Nonces that are remembered, to recognize an event that is sent twice.
+_MAX_NONCES = 10_000
 # Memory for all mailboxes together.
 _MAILBOX_BYTES = 64 * 1024 * 1024
 
@@ -27,6 +36,7 @@ class MemoryBackend(Backend):
     def __init__(self, config: Config) -> None:
         self._lock = native_lock()
         self._receiver: Receiver | None = None
+        self._connected: Connected | None = None
         self._last: Position = (time.time_ns() // 1_000_000, 0)
         self._nonces: OrderedDict[str, Position] = OrderedDict()
         self._mailbox_size = config.mailbox_size
@@ -35,9 +45,12 @@ class MemoryBackend(Backend):
             seconds=config.mailbox_seconds,
             most_bytes=_MAILBOX_BYTES,
         )
+        self._windows: RateWindows | None = None
+        self._windows_pid = 0
 
-    def start(self, receiver: Receiver) -> None:
+    def start(self, receiver: Receiver, connected: Connected) -> None:
         self._receiver = receiver
+        self._connected = connected
         receiver.restart(self._last)
 
     def wait_ready(self, timeout: float) -> bool:
@@ -56,14 +69,18 @@ class MemoryBackend(Backend):
         position = self._last = (now, 0) if now > ms else (ms, seq + 1)
         if event.nonce:
             self._nonces[event.nonce] = position
-            if len(self._nonces) > _MOST_NONCES:
+            if len(self._nonces) > _MAX_NONCES:
                 self._nonces.popitem(last=False)
-        entry = event.at(position)
-        if entry.store and self._mailbox_size and entry.channel.startswith("user:"):
-            self._mailbox.add(entry)
+        entry = read_entry(event, position)
+        if not isinstance(entry, Removal):
+            self._keep_unread(entry)
         if self._receiver is not None:
             self._receiver.deliver(entry)
         return position
+
+    def _keep_unread(self, entry: Entry) -> None:
+        if self._mailbox_size and entry.store and entry.channel.is_user:
+            self._mailbox.add(entry)
 
     def unread(self, user_id: str, after: Position = START) -> list[Entry]:
         with self._lock:
@@ -75,13 +92,22 @@ class MemoryBackend(Backend):
             return self._mailbox.discard(user_channel(user_id), up_to)
 
     def client_count(self) -> int:
-        return self._receiver.client_count() if self._receiver else 0
+        return self._connected.client_count() if self._connected else 0
 
     def connected_users(self) -> set[str]:
-        return set(self._receiver.connections_by_user()) if self._receiver else set()
+        return set(self._connected.connections_by_user()) if self._connected else set()
 
     def is_user_connected(self, user_id: str) -> bool:
-        return bool(self._receiver and self._receiver.is_user_connected(user_id))
+        return bool(self._connected and self._connected.is_user_connected(user_id))
+
+    def rate_windows(self) -> RateWindows:
+        # The storage starts a thread, which a child of a fork would not have: each
+        # process makes its own.
+        if self._windows is None or self._windows_pid != os.getpid():
+            from limits.storage import MemoryStorage  # noqa: PLC0415 (an extra)
+
+            self._windows, self._windows_pid = MemoryStorage(), os.getpid()
+        return self._windows
 
     def health(self) -> dict[str, Any]:
         return {"kind": "memory", "reachable": True}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
-from ..application.state import State
 from ..errors import ConfigError
-from ..events import ALL, group_channel, user_channel, user_channels
-from .prepare import Prepared, SendOptions
+from .receipt import Receipt
+from .sender import Outgoing, Sender
+from .verbs import SendingVerbs
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, SessionTransaction, scoped_session
@@ -20,14 +20,14 @@ _log = logging.getLogger("flask_sse_push")
 _QUEUE = "flask_sse_push"
 
 
-class AfterCommit:
+class AfterCommit(SendingVerbs):
     """The verbs, for events that tell of what a database session is about to commit.
 
     Each call checks its event at once, against schema and rate limit, and raises as the
     verb does. The event leaves when the session's outermost transaction has committed.
     A rollback drops it, and so does the rollback of the SAVEPOINT it was sent in. What
     fails to be sent after the commit is logged and told by ``event_failed``: it is too
-    late to refuse.
+    late to refuse. A receipt is ``queued`` until its event is in the event log.
 
     May be made once and kept: a ``scoped_session`` is asked for its session each time.
 
@@ -37,7 +37,9 @@ class AfterCommit:
     """
 
     def __init__(
-        self, get_state: Callable[[], State], session: Session | scoped_session[Any]
+        self,
+        get_sender: Callable[[], Sender],
+        session: Session | scoped_session[Any],
     ) -> None:
         try:
             from sqlalchemy.orm import Session, scoped_session  # noqa: PLC0415 (an extra)
@@ -51,57 +53,27 @@ class AfterCommit:
                 "after_commit() takes a SQLAlchemy Session or scoped_session, not "
                 f"{session!r}."
             )
-        self._get_state = get_state
+        self._get_final_sender = get_sender
         # A scoped_session has one for each thread or request: asked when it is used.
         self._get_session = session if callable(session) else lambda: session
 
-    def send_to_user(
-        self, user_id: object, event: str, data: object, **options: Unpack[SendOptions]
-    ) -> None:
-        """Send an event to one user; the options of ``SSEPush.send_to_user``."""
-        self._queue([user_channel(user_id)], event, data, options)
+    def _get_sender(self) -> Sender:
+        return self._get_final_sender().finishing_with(self._queue)
 
-    def send_to_users(
-        self,
-        user_ids: Iterable[object],
-        event: str,
-        data: object,
-        **options: Unpack[SendOptions],
-    ) -> None:
-        """Send an event to several users."""
-        self._queue(user_channels(user_ids), event, data, options)
-
-    def send_to_group(
-        self, group: str, event: str, data: object, **options: Unpack[SendOptions]
-    ) -> None:
-        """Send an event to a group."""
-        self._queue([group_channel(group)], event, data, options)
-
-    def broadcast(
-        self, event: str, data: object, **options: Unpack[SendOptions]
-    ) -> None:
-        """Send an event to every connection."""
-        self._queue([ALL], event, data, options)
-
-    def _queue(
-        self, channels: list[str], event: str, data: object, options: SendOptions
-    ) -> None:
-        state = self._get_state()
+    def _queue(self, outgoing: Sequence[Outgoing]) -> list[Receipt]:
+        sender = self._get_final_sender()
         session = self._get_session()
-        prepared = [
-            state.prepare(channel, event, data, **options) for channel in channels
-        ]
-        for item in prepared:
-            state.admit(item)
-        queue = _queue_of(session)
         savepoint = session.get_nested_transaction()
-        queue.waiting += [_Waiting(state, item, savepoint) for item in prepared]
+        waiting = [_Waiting(sender, one, Receipt(None), savepoint) for one in outgoing]
+        _queue_of(session).waiting += waiting
+        return [item.receipt for item in waiting]
 
 
 @dataclass(slots=True)
 class _Waiting:
-    state: State
-    prepared: Prepared
+    sender: Sender
+    outgoing: Outgoing
+    receipt: Receipt
     #: The SAVEPOINT it waits for; None for the outermost transaction.
     savepoint: SessionTransaction | None
 
@@ -159,7 +131,8 @@ def _after_transaction_end(session: Session, transaction: SessionTransaction) ->
 
 def _send(item: _Waiting) -> None:
     try:
-        item.state.publish(item.prepared)
+        [receipt] = item.sender.append_all([item.outgoing])
+        item.receipt.follow(receipt)
     except Exception:
-        event = item.prepared.event
+        event = item.outgoing.event
         _log.exception("Not sent after the commit: %s to %s", event.name, event.channel)

@@ -6,66 +6,22 @@ import heapq
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 
 from ..errors import BackendError, OutboxFull
-from ..events import Event, Position, format_id
-from ..log import Backend
+from ..events import Event, Position
 from ..names import Priority
 from ..runtime.backoff import Backoff
 from ..runtime.concurrency import native_lock, sleep, spawn
+from .receipt import Receipt
 
 _log = logging.getLogger("flask_sse_push")
 
 # Events, and characters of their data, that go to the backend in one step: what it can
 # take in well under the time its answer may need.
 _BATCH, _BATCH_CHARACTERS = 500, 1024 * 1024
-
-
-class Receipt:
-    """What became of an event that was sent.
-
-    :param connected: whether anybody was there to receive it: ``True`` if on this
-        worker, ``False`` if nowhere, ``None`` where only other workers know.
-    """
-
-    __slots__ = ("_position", "connected")
-
-    def __init__(
-        self, connected: bool | None, position: Position | None = None
-    ) -> None:
-        self._position = position
-        self.connected = connected
-
-    def __repr__(self) -> str:
-        return f"Receipt(id={self.id!r}, connected={self.connected!r})"
-
-    @property
-    def id(self) -> str | None:
-        """The event's id, ``None`` while it waits in the outbox."""
-        return format_id(self._position) if self._position else None
-
-    @property
-    def queued(self) -> bool:
-        """Whether the event waits in the outbox."""
-        return self._position is None
-
-    def wait(self, timeout: float) -> bool:
-        """Wait until the event is in the log.
-
-        :param timeout: seconds.
-        :returns: whether it is.
-        """
-        end = time.monotonic() + timeout
-        while self.queued and time.monotonic() < end:
-            sleep(0.002)
-        return not self.queued
-
-    def settle(self, position: Position) -> None:
-        """Note the event's place in the log."""
-        self._position = position
 
 
 # Rank of the priority, number in the order of arrival, and what it is about.
@@ -78,22 +34,24 @@ def with_nonce(event: Event) -> Event:
 
 
 class Outbox:
-    """A bounded priority queue before a remote backend.
+    """A bounded priority queue before a remote event log.
 
     Higher priorities leave first; within one, events leave in the order they came. What
     cannot be appended now is kept and tried again.
 
-    :param size: events it holds at most.
-    :param on_failed: told of an event that the backend refuses for good.
+    :param append: writes events to the log and gives their positions; it raises
+        ``BackendError`` where a later try may succeed.
+    :param size: the most events it holds.
+    :param on_failed: told about an event that the log refuses for good.
     """
 
     def __init__(
         self,
-        backend: Backend,
+        append: Callable[[Sequence[Event]], list[Position]],
         size: int,
         on_failed: Callable[[Event, Exception], None],
     ) -> None:
-        self._backend = backend
+        self._append = append
         self._size = size
         self._on_failed = on_failed
         self._lock = native_lock()
@@ -116,7 +74,7 @@ class Outbox:
         # Not past those that wait for the backend to come back.
         if priority is Priority.URGENT and not self._is_failing:
             try:
-                receipt.settle(self._backend.append([event])[0])
+                receipt.settle(self._append([event])[0])
             except BackendError:
                 _log.warning("An urgent event waits: the backend does not answer")
             else:
@@ -156,7 +114,7 @@ class Outbox:
         backoff = Backoff()
         while batch := self._take():
             try:
-                positions = self._backend.append([event for _, _, event, _ in batch])
+                positions = self._append([event for _, _, event, _ in batch])
             except BackendError as error:
                 if not self._is_failing:
                     _log.warning(

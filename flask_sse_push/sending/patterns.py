@@ -1,75 +1,75 @@
-"""The guide's patterns, on top of the verbs: batches, sequences, progress, limits."""
+"""The guide's patterns on top of the verbs: sequences, progress, commits, limits."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from ..application.state import Setup, State
-from ..errors import BackendError, EventError, OutboxFull
-from ..events import user_channel
-from ..names import EventName
+from ..schemas import SchemaRegistry
 from .commit import AfterCommit
-from .outbox import Receipt
-from .prepare import SendOptions
+from .options import SendKeywords, SendOptions, with_options
 from .progress import Progress
 from .ratelimit import set_limit
+from .receipt import Receipt
 from .sequences import Sequence
+from .users import UserVerbs
+from .verbs import SendingVerbs
 
 if TYPE_CHECKING:
+    from marshmallow import Schema
     from sqlalchemy.orm import Session, scoped_session
 
 _Item = TypeVar("_Item")
 
 
-class Patterns:
-    """What :class:`~flask_sse_push.SSEPush` does beyond its verbs."""
+@dataclass(slots=True)
+class Rules:
+    """What an application has registered about its events, by event name.
 
-    _setup: Setup
+    :param limits: rate limits, such as ``"5/minute"``.
+    """
 
-    def _state(self) -> State:
-        raise NotImplementedError
+    schemas: SchemaRegistry = field(default_factory=SchemaRegistry)
+    limits: dict[str, str] = field(default_factory=dict)
 
-    def send_batch(
-        self,
-        notifications: Iterable[tuple[object, object] | Mapping[str, Any]],
-        event: str = EventName.NOTIFICATION,
-        batch_id: str | None = None,
-        **options: Unpack[SendOptions],
-    ) -> list[Receipt]:
-        """Send many users an event each, all with the same ``batchId``.
 
-        Data that is no mapping, or whose schema has no ``batch_id``, goes without. All
-        are checked, and counted against rate limits, before the first is sent.
+class Verbs(SendingVerbs, UserVerbs):
+    """All that an ``SSEPush`` and a ``Publisher`` have in common."""
 
-        :param notifications: pairs of user id and data; or mappings, whose ``user_id``
-            (or ``userId``) says who gets the rest.
-        :param batch_id: 32 random hexadecimal digits unless given.
-        :param options: those of :meth:`send_to_user`, less ``id``.
-        :raises PayloadError: the data of one does not fit; none was sent.
-        :raises RateLimitExceeded: a limit refuses one; none was sent.
+    @abstractmethod
+    def _get_rules(self) -> Rules:
+        """The rules to add to."""
+
+    def register_schema(self, name: str, schema: type[Schema] | Schema) -> None:
+        """Have the data of an event checked by a marshmallow schema.
+
+        :param name: the event's name.
+        :raises ConfigError: it is no name or no schema.
         """
-        if "id" in options:
-            raise EventError("The events of a batch cannot share one id.")
-        state = self._state()
-        batch_id = uuid.uuid4().hex if batch_id is None else batch_id
-        takes_id = state.setup.schemas.takes(event, "batchId")
-        prepared = []
-        for notification in notifications:
-            user_id, data = _addressed(notification)
-            if takes_id and isinstance(data, Mapping) and "batch_id" not in data:
-                data = {"batchId": batch_id, **data}
-            channel = user_channel(user_id)
-            prepared.append(state.prepare(channel, event, data, **options))
-        return state.send_all(prepared)
+        self._get_rules().schemas.register(name, schema)
 
+    def limit(self, event: str, limit: str | None) -> None:
+        """Limit how often one receiver gets the events of one name.
+
+        A receiver is a user, a group, or everybody. It replaces
+        ``SSE_PUSH_RATE_LIMIT`` for this name; the verbs' ``rate_limit=`` replaces both.
+
+        :param event: the event's name.
+        :param limit: such as ``"5/minute"``, in the notation of the ``limits`` library;
+            ``None`` takes it away again.
+        :raises ConfigError: it is no limit, or the extra ``limits`` is missing.
+        """
+        set_limit(self._get_rules().limits, event, limit)
+
+    @with_options
     def send_to_connected(
         self,
         predicate: Callable[[str], bool],
         event: str,
         data: object,
-        **options: Unpack[SendOptions],
+        **options: Unpack[SendKeywords],
     ) -> list[Receipt]:
         """Send an event to those users who are connected now and whom you choose.
 
@@ -78,16 +78,11 @@ class Patterns:
         :returns: a receipt for each, by user id.
         :raises BackendError: who is connected cannot be told now.
         """
-        state = self._state()
-        users = sorted(state.worker.backend.connected_users())
-        return state.send_all(
-            [
-                state.prepare(user_channel(user_id), event, data, **options)
-                for user_id in users
-                if predicate(user_id)
-            ]
-        )
+        users = sorted(self.get_connected_users())
+        chosen = [user_id for user_id in users if predicate(user_id)]
+        return self.send_to_users(chosen, event, data, **options)
 
+    @with_options
     def sequence(
         self,
         user_id: object,
@@ -95,7 +90,7 @@ class Patterns:
         steps: Iterable[object],
         *,
         pause: float = 2.0,
-        **options: Unpack[SendOptions],
+        **options: Unpack[SendKeywords],
     ) -> Sequence:
         """Send a user related events, one after the other.
 
@@ -106,11 +101,12 @@ class Patterns:
 
         :param steps: the data of each event; all are checked before the first is sent.
         :param pause: seconds between two events.
-        :param options: those of :meth:`send_to_user`, less ``id``.
+        :param options: those of :meth:`send_to_user`, except ``id``.
         :returns: a handle: ``cancel()``, ``wait(timeout)``, ``is_done``, ``error``.
         :raises PayloadError: the data of a step does not fit; nothing was sent.
         """
-        sequence = Sequence(self._state(), user_id, event, steps, pause, options)
+        checked = SendOptions.from_keywords(options)
+        sequence = Sequence(self._get_sender(), user_id, event, steps, pause, checked)
         sequence.start()
         return sequence
 
@@ -170,10 +166,10 @@ class Patterns:
         :param message: for the user to read.
         :param failed_message: for the user to read if the work fails. The text of an
             exception is never sent.
-        :param rate: events a second, at most.
+        :param rate: events per second, at most.
         """
         return Progress(
-            self._state(),
+            self._get_sender(),
             user_id,
             items,
             total=total,
@@ -183,22 +179,8 @@ class Patterns:
             rate=rate,
         )
 
-    def limit(self, event: str, limit: str | None) -> None:
-        """Limit how often one receiver gets the events of one name.
-
-        A receiver is a user, a group, or everybody. Takes the place of
-        ``SSE_PUSH_RATE_LIMIT`` for this name; the verbs' ``rate_limit=`` takes the
-        place of both.
-
-        :param event: the event's name.
-        :param limit: such as ``"5/minute"``, in the notation of the ``limits`` library;
-            ``None`` takes it away again.
-        :raises ConfigError: it is no limit, or the extra ``limits`` is missing.
-        """
-        set_limit(self._setup.limits, event, limit)
-
     def after_commit(self, session: Session | scoped_session[Any]) -> AfterCommit:
-        """The verbs, for events that leave when a database session commits.
+        """The sending verbs, for events that leave when a database session commits.
 
         ::
 
@@ -208,34 +190,4 @@ class Patterns:
 
         :raises ConfigError: SQLAlchemy is not installed, or it is no session.
         """
-        return AfterCommit(self._state, session)
-
-    def check_health(self) -> dict[str, Any]:
-        """Raise where :meth:`health` would say that events do not get through.
-
-        :returns: what :meth:`health` does.
-        :raises OutboxFull: no more events can be accepted.
-        :raises BackendError: the backend cannot be reached.
-        """
-        worker = self._state().worker
-        health = worker.health()
-        if not health["isHealthy"]:
-            if health["backend"]["reachable"]:
-                raise OutboxFull(health["outboxEvents"])
-            raise BackendError(
-                "The backend of SSE_PUSH_BACKEND_URL cannot be reached; "
-                f"{health['outboxEvents']} events wait for it."
-            )
-        return health
-
-
-def _addressed(
-    notification: tuple[object, object] | Mapping[str, Any],
-) -> tuple[object, object]:
-    if isinstance(notification, Mapping):
-        data = dict(notification)
-        for key in ("user_id", "userId"):
-            if key in data:
-                return data.pop(key), data
-        raise EventError(f"No user_id says who gets this of the batch: {notification}")
-    return notification
+        return AfterCommit(self._get_sender, session)

@@ -8,12 +8,12 @@ import uuid
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
-from ..application.state import State
 from ..errors import BackendError, EventError, RateLimitExceeded
 from ..events import user_channel
 from ..names import EventName, ProgressStatus
 from ..runtime.concurrency import spawn
-from .outbox import Receipt
+from .options import SendOptions
+from .sender import Sender
 
 _log = logging.getLogger("flask_sse_push")
 
@@ -34,7 +34,7 @@ class Progress(Generic[_Item]):
 
     def __init__(
         self,
-        state: State,
+        sender: Sender,
         user_id: object,
         items: Iterable[_Item] | None = None,
         *,
@@ -46,7 +46,7 @@ class Progress(Generic[_Item]):
     ) -> None:
         if not rate > 0:
             raise EventError(f"rate is events a second, above 0, not {rate!r}.")
-        self._state = state
+        self._sender = sender
         self._channel = user_channel(user_id)
         self._items = items
         self._pause = 1 / rate
@@ -137,7 +137,7 @@ class Progress(Generic[_Item]):
         is_failed = status is ProgressStatus.FAILED
         self._send(self._failed_message if is_failed else self.message)
 
-    def _send(self, message: str | None) -> Receipt | None:
+    def _send(self, message: str | None) -> None:
         self._sent = time.monotonic()
         data: dict[str, Any] = {
             "task_id": self.task_id,
@@ -148,15 +148,12 @@ class Progress(Generic[_Item]):
             data["total"] = self.total
         if message is not None:
             data["message"] = message
+        options = SendOptions(
+            # A running state is worth nothing later; how the task ended is.
+            store=self._status is not ProgressStatus.RUNNING,
+            coalesce=self.task_id,
+        )
         try:
-            return self._state.dispatch(
-                self._channel,
-                EventName.PROGRESS_UPDATE,
-                data,
-                # A running state is worth nothing later; how it ended is.
-                store=self._status is not ProgressStatus.RUNNING,
-                coalesce=self.task_id,
-            )
+            self._sender.send([self._channel], EventName.PROGRESS_UPDATE, data, options)
         except (BackendError, RateLimitExceeded) as error:
             _log.warning("Progress of task %s not sent: %s", self.task_id, error)
-            return None

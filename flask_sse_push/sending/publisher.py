@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
 from ..config import PREFIX, Config
 from ..errors import BackendError, ConfigError
-from ..events import Event, Position
+from ..events import Position
 from ..log import Backend, make_backend
 from ..runtime.backoff import Backoff
 from ..runtime.concurrency import sleep
-from ..schemas import SchemaRegistry
-from .outbox import Receipt, with_nonce
-from .prepare import SendOptions, make_removal, prepare
+from .outbox import with_nonce
+from .patterns import Rules, Verbs
 from .ratelimit import RateLimiter
-from .verbs import Verbs
+from .receipt import Receipt
+from .sender import Outgoing, Sender
 
 # Events that go to the backend in one step.
 _BATCH = 500
@@ -47,9 +47,15 @@ class Publisher(Verbs):
             )
         self._config = config
         self._timeout = timeout
-        self._registry = SchemaRegistry()
-        self._limiter = RateLimiter(config, {})
-        self._redis = make_backend(config)
+        self._rules = Rules()
+        self._backend = backend = make_backend(config)
+        self._sender = Sender(
+            config=config,
+            schemas=self._rules.schemas,
+            limiter=RateLimiter(config, self._rules.limits, backend.rate_windows),
+            append=self._append,
+            announce=_announce_nothing,
+        )
 
     @classmethod
     def from_url(
@@ -84,7 +90,7 @@ class Publisher(Verbs):
 
     def close(self) -> None:
         """Close the connections; the next verb opens new ones."""
-        self._redis.stop()
+        self._backend.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -92,44 +98,28 @@ class Publisher(Verbs):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _get_sender(self) -> Sender:
+        return self._sender
+
     def _get_backend(self) -> Backend:
-        return self._redis
+        return self._backend
 
-    def _get_schemas(self) -> SchemaRegistry:
-        return self._registry
+    def _get_rules(self) -> Rules:
+        return self._rules
 
-    def _dispatch(
-        self,
-        channels: Sequence[str],
-        event: str,
-        data: object,
-        **options: Unpack[SendOptions],
-    ) -> list[Receipt]:
-        prepared = [
-            prepare(self._config, self._registry, channel, event, data, **options)
-            for channel in channels
-        ]
-        for one in prepared:
-            self._limiter.admit(one.event.channel, one.event.name, one.rate_limit)
-        positions = self._append([one.event for one in prepared])
-        return [Receipt(None, position) for position in positions]
-
-    def _remove_client(self, user_id: str) -> None:
-        self._append([make_removal(user_id)])
-
-    def _append(self, events: Sequence[Event]) -> list[Position]:
+    def _append(self, outgoing: Sequence[Outgoing]) -> list[Receipt]:
         """Append events, all with one limit on the time it takes.
 
         :raises BackendError: the time is up.
         """
-        events = [with_nonce(event) for event in events]
+        events = [with_nonce(one.event) for one in outgoing]
         positions: list[Position] = []
         end = time.monotonic() + self._timeout
         backoff = Backoff()
         while len(positions) < len(events):
             batch = events[len(positions) : len(positions) + _BATCH]
             try:
-                positions += self._redis.append(batch)
+                positions += self._backend.append(batch)
             except BackendError as error:
                 pause = backoff.take()
                 if time.monotonic() + pause > end:
@@ -140,4 +130,8 @@ class Publisher(Verbs):
                         f"twice. {error}"
                     ) from error
                 sleep(pause)
-        return positions
+        return [Receipt(None, position) for position in positions]
+
+
+def _announce_nothing(*arguments: object, **what: object) -> None:
+    """Stand in for signals: there is no application to send them for."""

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..config import PREFIX, Config
 from ..errors import BackendError, ConfigError, RateLimitExceeded
 from ..events import plain
-from ..runtime.concurrency import native_lock
+from ..log import RateWindows
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
 
 _log = logging.getLogger("flask_sse_push")
 
-# How long events pass uncounted, once Redis has failed to answer, before it is asked
-# again: a limit must not hold up what it limits.
+# Seconds for which events pass uncounted, once the backend has failed to answer, before
+# it is asked again: a limit must not hold up what it limits.
 _AWAY_SECONDS = 5.0
 
 
@@ -41,25 +40,27 @@ class RateLimiter:
     """Counts events by receiver (the channel) and event name, in a moving window.
 
     Exactly one limit applies to an event: the call's own, else that of the event's
-    name, else ``SSE_PUSH_RATE_LIMIT``. With the memory backend the counts are this
-    process's; with Redis they are kept there, for all workers together. While Redis
-    does not answer, events pass uncounted: a limit never loses an event on its own
-    account.
+    name, else ``SSE_PUSH_RATE_LIMIT``. The backend keeps the counts: with the memory
+    backend for this process, with Redis for all workers together. While Redis does not
+    answer, events pass uncounted: a limit must not lose an event because of an outage.
 
     A limit may be several, as in ``"10/second; 100/hour"``: all must hold. What a later
     one refuses has been counted by the earlier.
 
     :param by_event: limits by event name; see :func:`set_limit`.
+    :param get_windows: gives the windows of the backend of this process.
     :raises ConfigError: ``SSE_PUSH_RATE_LIMIT`` is no limit, or the extra is missing.
     """
 
-    def __init__(self, config: Config, by_event: Mapping[str, str]) -> None:
-        self._config = config
+    def __init__(
+        self,
+        config: Config,
+        by_event: Mapping[str, str],
+        get_windows: Callable[[], RateWindows],
+    ) -> None:
         self._default = config.rate_limit
         self._by_event = by_event
-        self._windows: _Windows | None = None
-        self._windows_pid = 0
-        self._lock = native_lock()
+        self._get_windows = get_windows
         self._away_until: float | None = None
         if config.rate_limit is not None:
             _parse(config.rate_limit, PREFIX + "RATE_LIMIT")
@@ -81,7 +82,7 @@ class RateLimiter:
         # One identifier, in which no part can pass for another: a name holds no NUL,
         # and limits joins identifiers by a slash unescaped.
         key = f"{event}\0{channel}"
-        windows = self._ready_windows()
+        windows = self._get_windows()
         try:
             for item in items:
                 window = (item.key_for(key), item.amount, item.get_expiry())
@@ -89,7 +90,7 @@ class RateLimiter:
                     oldest, _ = windows.get_moving_window(*window)
                     wait = oldest + item.get_expiry() - time.time()
                     raise RateLimitExceeded(limit, max(wait, 0.0))
-        except windows.base_exceptions as error:
+        except BackendError as error:
             if self._away_until is None:
                 _log.warning("Events pass uncounted, rate limits are away: %s", error)
             self._away_until = time.monotonic() + _AWAY_SECONDS
@@ -97,19 +98,6 @@ class RateLimiter:
             if self._away_until is not None:
                 _log.warning("Rate limits are back")
                 self._away_until = None
-
-    def _ready_windows(self) -> _Windows:
-        # Made when first needed, in the process that needs them: those in memory start
-        # a thread, which no child of a fork would have.
-        if self._windows_pid != os.getpid():
-            # Not under the lock: a thread that starts may let other greenlets run.
-            windows = _make_windows(self._config)
-            with self._lock:
-                if self._windows_pid != os.getpid():
-                    self._windows = windows
-                    self._windows_pid = os.getpid()
-        assert self._windows is not None
-        return self._windows
 
 
 @lru_cache(maxsize=256)
@@ -132,56 +120,3 @@ def _parse(limit: str, what: str) -> tuple[RateLimitItem, ...]:
         raise ConfigError(
             f'{what} must be text such as "5/minute", not {limit!r}.'
         ) from error
-
-
-class _Windows(Protocol):
-    """Where moving windows are kept: what is used of a storage of limits."""
-
-    @property
-    def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]: ...
-
-    def acquire_entry(self, key: str, limit: int, expiry: int) -> bool: ...
-
-    def get_moving_window(
-        self, key: str, limit: int, expiry: int
-    ) -> tuple[float, int]: ...
-
-
-def _make_windows(config: Config) -> _Windows:
-    if config.backend_url.startswith("memory:"):
-        from limits.storage import MemoryStorage  # noqa: PLC0415 (an extra)
-
-        return MemoryStorage()
-    return _RedisWindows(config)
-
-
-class _RedisWindows:
-    """Windows in Redis, with the scripts of limits over the backend's connections.
-
-    So they follow Sentinel and clusters, and one URL says all. The keys are the
-    extension's.
-    """
-
-    base_exceptions: type[Exception] = BackendError
-
-    def __init__(self, config: Config) -> None:
-        from limits.storage import RedisStorage  # noqa: PLC0415 (an extra)
-
-        from ..log.redis.keys import Keys  # noqa: PLC0415 (needs an extra)
-        from ..log.redis.server import Script, Server  # noqa: PLC0415
-
-        self._server = Server(config.backend_url)
-        self._keys = Keys(config.key_prefix)
-        self._acquire = Script(RedisStorage.SCRIPT_ACQUIRE_MOVING_WINDOW.decode())
-        self._window = Script(RedisStorage.SCRIPT_MOVING_WINDOW.decode())
-
-    def acquire_entry(self, key: str, limit: int, expiry: int) -> bool:
-        arguments = (time.time(), limit, expiry, 1)
-        return bool(self._server.run(self._acquire, [self._keys.limit(key)], arguments))
-
-    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        now = time.time()
-        window = self._server.run(
-            self._window, [self._keys.limit(key)], (now - expiry, limit)
-        )
-        return (float(window[0]), int(window[1])) if window else (now, 0)

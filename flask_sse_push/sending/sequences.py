@@ -6,12 +6,12 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 
-from ..application.state import State
 from ..errors import EventError, SSEPushError
 from ..events import user_channel
 from ..runtime.concurrency import Wakeup, make_wakeup, sleep, spawn
-from .outbox import Receipt
-from .prepare import SendOptions
+from .options import SendOptions
+from .receipt import Receipt
+from .sender import Sender
 
 _log = logging.getLogger("flask_sse_push")
 
@@ -26,7 +26,7 @@ class Sequence:
 
     def __init__(
         self,
-        state: State,
+        sender: Sender,
         user_id: object,
         event: str,
         steps: Iterable[object],
@@ -35,14 +35,16 @@ class Sequence:
     ) -> None:
         if not pause >= 0:
             raise EventError(f"pause is seconds from 0, not {pause!r}.")
-        if "id" in options:
-            raise EventError("The events of a sequence cannot share one id.")
-        self._state = state
+        if options.id is not None:
+            raise EventError(
+                "The events of a sequence cannot share one id: leave id out."
+            )
+        self._sender = sender
         self._channel = user_channel(user_id)
         self._event = event
         self._pause = pause
         self._options = options
-        self._steps = _number(state, event, list(steps))
+        self._steps = _number(sender, event, list(steps))
         self._wakeup: Wakeup | None = None
         self._is_cancelled = False
         #: Receipts of the events that were sent.
@@ -52,7 +54,7 @@ class Sequence:
         #: Whether nothing more will be sent.
         self.is_done = not self._steps
         for step in self._steps:
-            state.prepare(self._channel, event, step, **options)
+            sender.check(self._channel, event, step, options)
 
     def __repr__(self) -> str:
         sent, steps = len(self.receipts), len(self._steps)
@@ -105,16 +107,15 @@ class Sequence:
 
     def _send(self, step: object) -> None:
         # Made anew, for the time it carries to be the time it is sent.
-        receipt = self._state.dispatch(
-            self._channel, self._event, step, **self._options
+        self.receipts += self._sender.send(
+            [self._channel], self._event, step, self._options
         )
-        self.receipts.append(receipt)
 
 
-def _number(state: State, event: str, steps: list[object]) -> list[object]:
+def _number(sender: Sender, event: str, steps: list[object]) -> list[object]:
     """The steps with ``step`` and ``totalSteps``, where they may have and lack them."""
-    takes_step = state.setup.schemas.takes(event, "step")
-    takes_total = state.setup.schemas.takes(event, "totalSteps")
+    takes_step = sender.schemas.takes(event, "step")
+    takes_total = sender.schemas.takes(event, "totalSteps")
     numbered: list[object] = []
     for number, step in enumerate(steps, start=1):
         if not isinstance(step, Mapping):

@@ -1,73 +1,34 @@
-"""The verbs: what an application says to its users, and asks about them."""
+"""The verbs that send an event to a user, several users, a group or everybody."""
 
 from __future__ import annotations
 
+import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Literal, Unpack
-
-from marshmallow import Schema
+from collections.abc import Iterable, Mapping
+from typing import Any, Unpack
 
 from ..errors import EventError
-from ..events import (
-    ALL,
-    group_channel,
-    id_text,
-    parse_id,
-    user_channel,
-    user_channels,
-)
-from ..log import Backend
-from ..names import Priority
-from ..schemas import SchemaRegistry
-from .outbox import Receipt
-from .prepare import SendOptions
+from ..events import ALL, group_channel, user_channel, user_channels
+from ..names import EventName
+from .options import SendKeywords, SendOptions, with_options
+from .receipt import Receipt
+from .sender import Outgoing, Sender
 
 
-class Verbs(ABC):
-    """What an ``SSEPush`` and a ``Publisher`` share."""
+class SendingVerbs(ABC):
+    """The verbs that send; all of them end in one :class:`Sender`."""
 
     @abstractmethod
-    def _dispatch(
-        self,
-        channels: Sequence[str],
-        event: str,
-        data: object,
-        **options: Unpack[SendOptions],
-    ) -> list[Receipt]:
-        """Send an event to each of the channels."""
+    def _get_sender(self) -> Sender:
+        """The sender to use now."""
 
-    @abstractmethod
-    def _remove_client(self, user_id: str) -> None:
-        """Close a user's connections on every worker."""
-
-    @abstractmethod
-    def _get_backend(self) -> Backend:
-        """The backend to ask."""
-
-    @abstractmethod
-    def _get_schemas(self) -> SchemaRegistry:
-        """The schemas by event name."""
-
-    def register_schema(self, name: str, schema: type[Schema] | Schema) -> None:
-        """Have the data of an event checked by a marshmallow schema.
-
-        :param name: the event's name.
-        """
-        self._get_schemas().register(name, schema)
-
+    @with_options
     def send_to_user(
         self,
         user_id: object,
         event: str,
         data: object,
-        *,
-        priority: Priority
-        | Literal["low", "normal", "high", "urgent"] = Priority.NORMAL,
-        store: bool = True,
-        id: object = None,
-        coalesce: str | None = None,
-        rate_limit: str | None = None,
+        **options: Unpack[SendKeywords],
     ) -> Receipt:
         """Send an event to one user, on all of the user's connections.
 
@@ -75,96 +36,105 @@ class Verbs(ABC):
         :param event: the event's name, which may have a schema.
         :param data: a mapping, or an object that the event's schema can dump.
         :param priority: which events leave first where they have to wait.
-        :param store: ``False`` for what is of no use later: it is kept neither in
-            history nor in the mailbox.
-        :param id: your own id for the event, also its payload's ``id``: sent twice to
-            one receiver, it arrives once.
-        :param coalesce: of events with one key only the newest waits for a client that
-            is slow to read.
+        :param store: ``False`` for what is of no use later: neither history nor the
+            mailbox keeps it.
+        :param id: an id of your own for the event, also its payload's ``id``. An event
+            that is sent twice to one receiver with the same id arrives once.
+        :param coalesce: where events wait for a slow client, a newer one replaces an
+            older one of the same channel with the same key.
         :param rate_limit: how often this receiver gets events of this name, such as
-            ``"5/minute"``; it takes the place of a limit that is configured.
+            ``"5/minute"``; it replaces a configured limit.
         :raises PayloadError: the data does not fit the schema; nothing was sent.
-        :raises EventError: the name or the user id is none; nothing was sent.
+        :raises EventError: the name, the user id or an option is not allowed; nothing
+            was sent.
         :raises RateLimitExceeded: a rate limit refuses it; nothing was sent.
         :raises OutboxFull: the backend is away and as many events wait as may.
         :raises BackendError: the backend is away, and nothing can wait in a script.
         """
-        [receipt] = self._dispatch(
-            [user_channel(user_id)],
-            event,
-            data,
-            priority=priority,
-            store=store,
-            id=id,
-            coalesce=coalesce,
-            rate_limit=rate_limit,
-        )
+        channel = user_channel(user_id)
+        checked = SendOptions.from_keywords(options)
+        [receipt] = self._get_sender().send([channel], event, data, checked)
         return receipt
 
+    @with_options
     def send_to_users(
         self,
         user_ids: Iterable[object],
         event: str,
         data: object,
-        **options: Unpack[SendOptions],
+        **options: Unpack[SendKeywords],
     ) -> list[Receipt]:
         """Send an event to several users; the options of :meth:`send_to_user`.
 
         All ids are checked before the first event is sent.
         """
-        return self._dispatch(user_channels(user_ids), event, data, **options)
+        channels = user_channels(user_ids)
+        checked = SendOptions.from_keywords(options)
+        return self._get_sender().send(channels, event, data, checked)
 
+    @with_options
     def send_to_group(
-        self, group: str, event: str, data: object, **options: Unpack[SendOptions]
+        self, group: str, event: str, data: object, **options: Unpack[SendKeywords]
     ) -> Receipt:
         """Send an event to a group; the options of :meth:`send_to_user`."""
-        [receipt] = self._dispatch([group_channel(group)], event, data, **options)
+        channel = group_channel(group)
+        checked = SendOptions.from_keywords(options)
+        [receipt] = self._get_sender().send([channel], event, data, checked)
         return receipt
 
+    @with_options
     def broadcast(
-        self, event: str, data: object, **options: Unpack[SendOptions]
+        self, event: str, data: object, **options: Unpack[SendKeywords]
     ) -> Receipt:
         """Send an event to every connection; the options of :meth:`send_to_user`."""
-        [receipt] = self._dispatch([ALL], event, data, **options)
+        checked = SendOptions.from_keywords(options)
+        [receipt] = self._get_sender().send([ALL], event, data, checked)
         return receipt
 
-    def get_client_count(self) -> int:
-        """Open connections, over all workers.
+    @with_options
+    def send_batch(
+        self,
+        notifications: Iterable[tuple[object, object] | Mapping[str, Any]],
+        event: str = EventName.NOTIFICATION,
+        batch_id: str | None = None,
+        **options: Unpack[SendKeywords],
+    ) -> list[Receipt]:
+        """Send many users an event each, all with the same ``batchId``.
 
-        :raises BackendError: the backend cannot be reached.
+        Data that is no mapping, or whose schema has no ``batch_id``, goes without. All
+        events are checked, and counted against rate limits, before the first is sent.
+
+        :param notifications: pairs of user id and data; or mappings, whose ``user_id``
+            (or ``userId``) says who gets the rest.
+        :param batch_id: 32 random hexadecimal digits unless given.
+        :param options: those of :meth:`send_to_user`, except ``id``.
+        :raises PayloadError: the data of one does not fit; none was sent.
+        :raises RateLimitExceeded: a limit refuses one; none was sent.
         """
-        return self._get_backend().client_count()
+        checked = SendOptions.from_keywords(options)
+        if checked.id is not None:
+            raise EventError("The events of a batch cannot share one id: leave id out.")
+        sender = self._get_sender()
+        batch_id = uuid.uuid4().hex if batch_id is None else batch_id
+        takes_id = sender.schemas.takes(event, "batchId")
+        outgoing: list[Outgoing] = []
+        for notification in notifications:
+            user_id, data = _addressed(notification)
+            if takes_id and isinstance(data, Mapping) and "batch_id" not in data:
+                data = {"batchId": batch_id, **data}
+            outgoing.append(sender.check(user_channel(user_id), event, data, checked))
+        return sender.send_checked(outgoing)
 
-    def get_connected_users(self) -> set[str]:
-        """Ids of the users that are connected, as text, over all workers.
 
-        :raises BackendError: the backend cannot be reached.
-        """
-        return self._get_backend().connected_users()
-
-    def is_user_connected(self, user_id: object) -> bool:
-        """Whether a user is connected, to any worker.
-
-        :raises BackendError: the backend cannot be reached.
-        """
-        return self._get_backend().is_user_connected(id_text(user_id))
-
-    def remove_client(self, user_id: object) -> None:
-        """Close every connection of a user, on every worker."""
-        self._remove_client(id_text(user_id))
-
-    def acknowledge(self, user_id: object, event_id: str) -> int:
-        """Remove from a user's mailbox all events up to one.
-
-        :param event_id: an id from the wire or from a receipt.
-        :returns: events removed.
-        :raises EventError: it is no id of an event.
-        :raises BackendError: the backend cannot be reached.
-        """
-        position = parse_id(event_id)
-        if position is None:
-            raise EventError(
-                f"{event_id!r} is no id of an event: pass one from the wire, or the "
-                "id of a receipt that is not queued any more."
-            )
-        return self._get_backend().acknowledge(id_text(user_id), position)
+def _addressed(
+    notification: tuple[object, object] | Mapping[str, Any],
+) -> tuple[object, object]:
+    if isinstance(notification, Mapping):
+        data = dict(notification)
+        for key in ("user_id", "userId"):
+            if key in data:
+                return data.pop(key), data
+        raise EventError(
+            f"An item of the batch has no user_id, so nobody gets it: {notification}"
+        )
+    return notification

@@ -14,7 +14,7 @@ from ..payloads import (
 
 if TYPE_CHECKING:
     from ..payloads import IdValue
-    from ..sending.outbox import Receipt
+    from ..sending.receipt import Receipt
     from .sender import Sender
 
 

@@ -9,7 +9,7 @@ from ..names import Priority
 
 if TYPE_CHECKING:
     from ..payloads import IdValue
-    from ..sending.outbox import Receipt
+    from ..sending.receipt import Receipt
 
 
 class Sender(Protocol):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         SeverityValue,
         TimestampValue,
     )
-    from ..sending.outbox import Receipt
+    from ..sending.receipt import Receipt
     from .sender import Sender
 
 

@@ -11,6 +11,6 @@ __all__ = ["ReceivedEvent", "SSERecorder", "SentEvent", "StreamReader"]
 
 # Without pytest there is no fixture; the rest serves unittest as well.
 with contextlib.suppress(ModuleNotFoundError):
-    from pytest_flask_sse_push import sse_recorder
+    from .fixture import sse_recorder
 
     __all__ += ["sse_recorder"]

@@ -13,7 +13,7 @@ from flask import Flask
 from ..application.state import state_of
 from ..events import ALL, group_channel, user_channel
 from ..schemas.base import camel_case
-from ..sending.outbox import Receipt
+from ..sending.receipt import Receipt
 from ..signals import event_published
 
 

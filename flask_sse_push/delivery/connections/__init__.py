@@ -1,17 +1,18 @@
-"""Open streams, and the two ways they reach a client."""
+"""Open streams, and the two ways in which they reach a client."""
 
 from __future__ import annotations
 
-from .base import Connection, Hub, Limits
-from .handed_off import HandedOffConnection, can_hand_off, tell_server
+from .base import Batch, Connection, Limits, Owner, State
+from .handed_off import HandedOffConnection, can_hand_off
 from .streamed import StreamedConnection
 
 __all__ = [
+    "Batch",
     "Connection",
     "HandedOffConnection",
-    "Hub",
     "Limits",
+    "Owner",
+    "State",
     "StreamedConnection",
     "can_hand_off",
-    "tell_server",
 ]

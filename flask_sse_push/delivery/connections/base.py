@@ -1,21 +1,29 @@
-"""What both carriers share: who the client is, where it stands, what it waits for."""
+"""What both carriers share: who the client is, how far it is, and how it ends."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
-from ...events import ALL, START, Entry, Position, encode_closing
+from ...events import (
+    ALL,
+    START,
+    Channel,
+    Entry,
+    Position,
+    encode_closing,
+    encode_cursor,
+    encode_gap,
+    format_id,
+)
+from .pending import CHUNK_BYTES, Pending
 
-# As much as one write takes of what waits: about what a socket's buffer holds.
-CHUNK_BYTES = 64 * 1024
 
-
-class Hub(Protocol):
+class Owner(Protocol):
     """The hub, as a connection sees it."""
 
     def unregister(self, connection: Connection, reason: str) -> None:
@@ -24,7 +32,7 @@ class Hub(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds that all connections of a hub share.
+    """Bounds that all connections of a process share.
 
     :param pending_bytes: what may wait for one client that does not read.
     :param vanished_ms: how long sent bytes may stay unacknowledged by TCP.
@@ -34,83 +42,58 @@ class Limits:
     vanished_ms: int
 
 
-class Pending:
-    """Frames that wait for a client, in order.
+class State(StrEnum):
+    """What a connection can be in."""
 
-    Of several frames with one ``coalesce`` key only the newest waits, at its own place
-    in the order, so that ids still grow.
+    #: Made, and not yet given the bytes it opens with.
+    NEW = "new"
+    #: The client has been given all there was.
+    OPEN = "open"
+    #: Bytes wait for the client.
+    BEHIND = "behind"
+    CLOSED = "closed"
+
+
+class Batch:
+    """Entries that go to a connection in one write, encoded once for all.
+
+    :param entries: at least one, in log order.
+    :param time: the moment of the write, on the monotonic clock.
     """
 
-    __slots__ = ("_chunks", "_serial", "limit", "size")
+    __slots__ = ("count", "entries", "first", "frame", "last", "size", "time")
 
-    def __init__(self, limit: int) -> None:
-        self._chunks: OrderedDict[int | tuple[str, str], bytes] = OrderedDict()
-        self._serial = 0
-        self.limit = limit
-        self.size = 0
+    def __init__(self, entries: Sequence[Entry], time: float) -> None:
+        self.entries = entries
+        self.time = time
+        self.first = entries[0].position
+        self.last = entries[-1].position
+        self.frame = b"".join([entry.frame for entry in entries])
+        self.size = len(self.frame)
+        self.count = len(entries)
 
-    def __bool__(self) -> bool:
-        return bool(self._chunks)
-
-    @property
-    def overflows(self) -> bool:
-        """Whether more waits than may."""
-        return self.size > self.limit
-
-    def add(self, frame: bytes) -> None:
-        """Append bytes that are nobody's replacement."""
-        self._serial += 1
-        self._chunks[self._serial] = frame
-        self.size += len(frame)
-
-    def append(self, frame: bytes, entries: Sequence[Entry]) -> None:
-        """Append what :meth:`Connection.write` was given."""
-        if entries:
-            self.add_entries(entries)
-        else:
-            self.add(frame)
-
-    def add_entries(self, entries: Sequence[Entry]) -> None:
-        """Append the entries' frames."""
-        for entry in entries:
-            if entry.coalesce is None:
-                self.add(entry.frame)
-            else:
-                key = (entry.channel, entry.coalesce)
-                self.size -= len(self._chunks.pop(key, b""))
-                self._chunks[key] = entry.frame
-                self.size += len(entry.frame)
-
-    def take(self) -> bytes:
-        """Remove and return the first frames, joined to about one chunk."""
-        taken: list[bytes] = []
-        size = 0
-        while self._chunks and size < CHUNK_BYTES:
-            _, frame = self._chunks.popitem(last=False)
-            taken.append(frame)
-            size += len(frame)
-        self.size -= size
-        return b"".join(taken)
-
-    def put_back(self, rest: bytes) -> None:
-        """Return what a write did not take; it goes first again."""
-        # Serial numbers grow from 1, so 0 is free; one rest exists at a time.
-        self._chunks[0] = rest
-        self._chunks.move_to_end(0, last=False)
-        self.size += len(rest)
+    def after(self, cursor: Position) -> Batch | None:
+        """The part of the batch that is newer than a cursor, if any is."""
+        newer = [entry for entry in self.entries if entry.position > cursor]
+        return Batch(newer, self.time) if newer else None
 
 
 class Connection(ABC):
     """One open stream. Plain values only: no request, no session, no user object.
 
-    :param user_id: whose stream it is; ``None`` gets broadcasts only.
-    :param groups: the groups' channels it stands on.
+    Its cursor and its counts change here and nowhere else. The hub first has it
+    :meth:`load` the opening bytes, under the registry's lock, and then :meth:`begin` to
+    write, without the lock. Once loaded, it takes :meth:`deliver` and :meth:`send`:
+    what they are given waits behind the opening bytes.
+
+    :param user_channel: whose stream it is; ``None`` gets broadcasts only.
+    :param groups: the channels of the groups it is in.
     """
 
     __slots__ = (
-        "_hub",
         "_limits",
         "_on_close",
+        "_owner",
         "_pending",
         "bytes",
         "cursor",
@@ -124,60 +107,125 @@ class Connection(ABC):
 
     def __init__(
         self,
-        hub: Hub,
+        owner: Owner,
         limits: Limits,
-        user_channel: str | None,
-        groups: tuple[str, ...],
+        user_channel: Channel | None,
+        groups: tuple[Channel, ...],
     ) -> None:
-        self._hub: Hub | None = hub
+        self._owner: Owner | None = owner
         self._limits = limits
         self._pending: Pending | None = None
         self._on_close: Callable[[], object] | None = None
         self.user_channel = user_channel
         self.groups = groups
-        #: Everything up to here has been written or was before its time.
+        #: All entries up to here have been written, or the client had them before.
         self.cursor: Position = START
+        #: The registry's slot that holds it.
         self.slot = 0
+        #: Events and bytes written or waiting to be.
         self.events = 0
         self.bytes = 0
         #: When it opened and when it was last written to, on the monotonic clock.
         self.opened = self.written = time.monotonic()
 
-    @property
-    def user_id(self) -> str | None:
-        """The user's id."""
-        return self.user_channel and self.user_channel.removeprefix("user:")
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} user={self.user_id!r} {self.state}>"
 
     @property
-    def channels(self) -> tuple[str, ...]:
-        """The channels it stands on."""
-        if self.user_channel is None:
-            return (ALL, *self.groups)
-        return (ALL, self.user_channel, *self.groups)
+    def state(self) -> State:
+        """What the connection is in."""
+        if self._owner is None:
+            return State.CLOSED
+        if self._pending:
+            return State.BEHIND
+        return State.OPEN if self.bytes else State.NEW
 
     @property
     def is_open(self) -> bool:
         """Whether it can still be written to."""
-        return self._hub is not None
+        return self._owner is not None
 
-    @abstractmethod
-    def begin(self, opening: bytes, replay: Sequence[Entry]) -> None:
-        """Write the first bytes and what the client has missed.
+    @property
+    def user_id(self) -> str | None:
+        """The user's id."""
+        return self.user_channel.member if self.user_channel is not None else None
 
-        The replay counts for no bound: its frames are in memory already, and a client
-        that needs long for it must be able to finish. Called under the hub's lock, so
-        it neither waits nor closes; a client that is gone is noticed later. ``bytes``
-        says how many they are.
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels whose events it gets."""
+        if self.user_channel is None:
+            return (ALL, *self.groups)
+        return (ALL, self.user_channel, *self.groups)
+
+    def load(
+        self, opening: bytes, replay: Sequence[Entry], end: bytes, cursor: Position
+    ) -> None:
+        """Take what the client gets first; :meth:`begin` writes it.
+
+        Called under the registry's lock, so nothing is written here. The replay does
+        not count against ``pending_bytes``: its frames are in memory already, and a
+        client that needs long to read it must be able to finish.
+
+        :param opening: bytes before the replay.
+        :param replay: what the client has missed.
+        :param end: bytes after the replay.
+        :param cursor: entries up to here are not to be delivered any more.
         """
+        pending = Pending(self._limits.pending_bytes)
+        frames = [entry.frame for entry in replay]
+        joined = b"".join([opening, *frames, end])
+        if len(joined) <= CHUNK_BYTES:
+            pending.add(joined)
+        else:
+            pending.add(opening)
+            pending.add_entries(replay)
+            pending.add(end)
+        pending.limit += pending.size
+        self._pending = pending
+        self.cursor = cursor
+        self.events = len(replay)
+        self.bytes = pending.size
 
     @abstractmethod
-    def write(self, frame: bytes, entries: Sequence[Entry]) -> None:
+    def begin(self) -> None:
+        """Start to write what was loaded, and to notice a client that leaves."""
+
+    def deliver(self, batch: Batch) -> None:
+        """Write those entries of a batch that are new to the client."""
+        if self.cursor >= batch.first:
+            newer = batch.after(self.cursor)
+            if newer is None:
+                return
+            batch = newer
+        self.cursor = batch.last
+        self.written = batch.time
+        self.events += batch.count
+        self.bytes += batch.size
+        self._write(batch.frame, batch.entries)
+
+    def send(self, frame: bytes, now: float) -> None:
+        """Write bytes that are not an entry's, such as a heartbeat.
+
+        :param now: the moment, on the monotonic clock.
+        """
+        self.written = now
+        self.bytes += len(frame)
+        self._write(frame, ())
+
+    def send_gap(self, base: Position, now: float) -> None:
+        """Tell the client that entries before ``base`` may be missing."""
+        gap = encode_gap(format_id(self.cursor), base) + encode_cursor(base)
+        self.cursor = max(self.cursor, base)
+        self.send(gap, now)
+
+    @abstractmethod
+    def _write(self, frame: bytes, entries: Sequence[Entry]) -> None:
         """Write bytes without waiting; what the client does not take is kept.
 
         Never raises: a connection that fails, or keeps too much, closes itself.
 
         :param entries: the entries whose frames, joined, are ``frame``; empty for
-            bytes that are no entries'.
+            bytes that are not an entry's.
         """
 
     @abstractmethod
@@ -189,16 +237,16 @@ class Connection(ABC):
         self._on_close = function
 
     def close(self, reason: str) -> None:
-        """End the stream; the second time it does nothing."""
-        hub, self._hub = self._hub, None
-        if hub is not None:
+        """End the stream; calling it again does nothing."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
             self._release()
             self._pending = None
-            hub.unregister(self, reason)
+            owner.unregister(self, reason)
 
     def say_closing(self, reason: str) -> None:
         """Tell the client why, and end the stream."""
-        self.write(encode_closing(reason), ())
+        self.send(encode_closing(reason), time.monotonic())
         self.close(reason)
 
     def take_on_close(self) -> Callable[[], object] | None:

@@ -9,15 +9,19 @@ from __future__ import annotations
 import _socket
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import gevent
 import gevent.socket
+from werkzeug.http import http_date
 
-from ...events import Entry
+from ...events import Channel, Entry, Position
 from ...runtime.concurrency import is_cooperative
-from .base import CHUNK_BYTES, Connection, Hub, Limits, Pending
+from .base import Connection, Limits, Owner
+from .pending import Pending
 
 _READ, _WRITE = 1, 2
 # Bytes the kernel may hold for one client. Without it a client that stopped reading
@@ -25,6 +29,20 @@ _READ, _WRITE = 1, 2
 _SEND_BUFFER = 64 * 1024
 _TCP = (socket.AF_INET, socket.AF_INET6)
 _TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
+# Fields that say how the answer is framed and where it goes (RFC 9110, 7.6.1): a stream
+# ends with its connection.
+_FRAMING = frozenset(
+    (
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "proxy-connection",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
 
 
 def can_hand_off(
@@ -47,37 +65,36 @@ def can_hand_off(
     )
 
 
-def tell_server(
-    start_response: Callable[..., Any], status: str, headers: list[tuple[str, str]]
-) -> None:
-    """Tell gunicorn that the answer is written and the socket no longer its own.
-
-    It logs the access, runs its hooks and goes on, as after any answer.
-    """
-    start_response(status, headers)
-    response = start_response.__self__  # type: ignore[attr-defined]
-    response.headers_sent = True
-    response.chunked = False
-    response.force_close()
-
-
 class HandedOffConnection(Connection):
     """A client's socket, written to without waiting.
 
+    Making one writes nothing, but tells gunicorn that the answer is written and that
+    the socket is no longer its own: it logs the access, runs its hooks and goes on, as
+    after any answer.
+
     :param environ: the request's, which :func:`can_hand_off` has approved.
+    :param start_response: gunicorn's own.
+    :param status: such as ``"200 OK"``.
+    :param headers: the response's; those that frame it are replaced.
     """
 
-    __slots__ = ("_reader", "_socket", "_writer")
+    __slots__ = ("_head", "_reader", "_socket", "_writer")
 
     def __init__(
         self,
-        hub: Hub,
+        owner: Owner,
         limits: Limits,
-        user_channel: str | None,
-        groups: tuple[str, ...],
+        user_channel: Channel | None,
+        groups: tuple[Channel, ...],
         environ: Mapping[str, Any],
+        start_response: Callable[..., Any],
+        status: str,
+        headers: list[tuple[str, str]],
     ) -> None:
-        super().__init__(hub, limits, user_channel, groups)
+        super().__init__(owner, limits, user_channel, groups)
+        self._head = _encode_head(environ["SERVER_PROTOCOL"], status, headers)
+        # First, because the server refuses headers that it cannot send.
+        _tell_server(start_response, status, headers)
         served = environ["gunicorn.socket"]
         family, kind, proto = served.family, served.type, served.proto
         # The server's own detach() ends its watchers as well. A dup() of the number
@@ -95,22 +112,31 @@ class HandedOffConnection(Connection):
         self._reader: Any = gevent.get_hub().loop.io(descriptor, _READ)
         self._writer: Any = None  # only while something waits
 
-    def begin(self, opening: bytes, replay: Sequence[Entry]) -> None:
-        self._reader.start(self._on_readable)
-        if self.bytes <= CHUNK_BYTES:
-            frame = b"".join([opening, *[entry.frame for entry in replay]])
-            try:
-                sent = self._socket.send(frame)
-            except OSError:
-                sent = 0
-            if sent < self.bytes:
-                self._keep_waiting(self.bytes).put_back(frame[sent:])
-        else:
-            pending = self._keep_waiting(self.bytes)
-            pending.add(opening)
-            pending.add_entries(replay)
+    def load(
+        self, opening: bytes, replay: Sequence[Entry], end: bytes, cursor: Position
+    ) -> None:
+        head, self._head = self._head, b""
+        super().load(head + opening, replay, end, cursor)
 
-    def write(self, frame: bytes, entries: Sequence[Entry]) -> None:
+    def begin(self) -> None:
+        self._reader.start(self._on_readable)
+        pending = self._pending
+        if pending is None:
+            return
+        chunk = pending.take()
+        try:
+            sent = self._socket.send(chunk)
+        except OSError:
+            # A client that is gone is noticed by the watcher.
+            sent = 0
+        if sent < len(chunk):
+            pending.put_back(chunk[sent:])
+        if pending:
+            self._watch_writable()
+        else:
+            self._pending = None
+
+    def _write(self, frame: bytes, entries: Sequence[Entry]) -> None:
         pending = self._pending
         if pending is None:
             try:
@@ -122,7 +148,8 @@ class HandedOffConnection(Connection):
                 return
             if sent == len(frame):
                 return
-            pending = self._keep_waiting(0)
+            pending = self._pending = Pending(self._limits.pending_bytes)
+            self._watch_writable()
             if sent:
                 pending.put_back(frame[sent:])
             else:
@@ -132,12 +159,9 @@ class HandedOffConnection(Connection):
         if pending.overflows:
             self.close("overflow")
 
-    def _keep_waiting(self, allowance: int) -> Pending:
-        """Keep what the socket does not take now, until it does."""
-        pending = self._pending = Pending(self._limits.pending_bytes + allowance)
+    def _watch_writable(self) -> None:
         self._writer = gevent.get_hub().loop.io(self._socket.fileno(), _WRITE)
         self._writer.start(self._on_writable)
-        return pending
 
     def _on_writable(self) -> None:
         pending = self._pending
@@ -182,3 +206,31 @@ class HandedOffConnection(Connection):
     def _end_watcher(watcher: Any) -> None:
         watcher.stop()
         watcher.close()
+
+
+def _tell_server(
+    start_response: Callable[..., Any], status: str, headers: list[tuple[str, str]]
+) -> None:
+    start_response(status, headers)
+    response = start_response.__self__  # type: ignore[attr-defined]
+    response.headers_sent = True
+    response.chunked = False
+    response.force_close()
+
+
+def _encode_head(protocol: str, status: str, headers: list[tuple[str, str]]) -> bytes:
+    fields = "".join(
+        [
+            f"{name}: {value}\r\n"
+            for name, value in headers
+            if name.lower() not in _FRAMING
+        ]
+    )
+    date = _date(int(time.time()))
+    head = f"{protocol} {status}\r\nDate: {date}\r\nConnection: close\r\n{fields}\r\n"
+    return head.encode("latin-1")
+
+
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> str:
+    return http_date(seconds)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...events import Entry
+from ...events import Channel, Entry
 from ...runtime.concurrency import make_wakeup, native_lock
-from .base import Connection, Hub, Limits, Pending
+from .base import Connection, Limits, Owner
+from .pending import Pending
 
 
 class StreamedConnection(Connection):
@@ -16,24 +17,20 @@ class StreamedConnection(Connection):
 
     def __init__(
         self,
-        hub: Hub,
+        owner: Owner,
         limits: Limits,
-        user_channel: str | None,
-        groups: tuple[str, ...],
+        user_channel: Channel | None,
+        groups: tuple[Channel, ...],
     ) -> None:
-        super().__init__(hub, limits, user_channel, groups)
+        super().__init__(owner, limits, user_channel, groups)
         self._lock = native_lock()
         self._wakeup = make_wakeup()
         self._finished: Pending | None = None
 
-    def begin(self, opening: bytes, replay: Sequence[Entry]) -> None:
-        pending = Pending(self._limits.pending_bytes + self.bytes)
-        pending.add(opening)
-        pending.add_entries(replay)
-        self._pending = pending
+    def begin(self) -> None:
         self._wakeup.set()
 
-    def write(self, frame: bytes, entries: Sequence[Entry]) -> None:
+    def _write(self, frame: bytes, entries: Sequence[Entry]) -> None:
         with self._lock:
             pending = self._pending
             if pending is None:
@@ -46,7 +43,7 @@ class StreamedConnection(Connection):
             self._wakeup.set()
 
     def say_closing(self, reason: str) -> None:
-        # The server's greenlet may still have to write what waits.
+        # The server's greenlet or thread may still have to write what waits.
         with self._lock:
             self._finished = self._pending
         super().say_closing(reason)

@@ -10,13 +10,14 @@ from ...config import Config
 from ...errors import BackendError
 from ...events import Entry, Event, Position
 from ...runtime.concurrency import spawn
-from ..backend import Backend, Receiver
+from ..backend import Backend, Connected, RateWindows, Receiver
 from .keys import Keys
 from .log import Log
 from .mailbox import Mailbox
 from .presence import Presence
 from .reader import LogReader
 from .server import Server
+from .windows import RedisWindows
 
 __all__ = ["RedisBackend"]
 
@@ -47,7 +48,7 @@ class RedisBackend(Backend):
         self._presence = Presence(self._server, self._keys)
         self._reader: LogReader | None = None
 
-    def start(self, receiver: Receiver) -> None:
+    def start(self, receiver: Receiver, connected: Connected) -> None:
         self._reader = LogReader(
             self._server,
             self._keys,
@@ -57,7 +58,7 @@ class RedisBackend(Backend):
             on_connected=self._presence.forget,
         )
         spawn(self._reader.run)
-        spawn(self._presence.run, receiver)
+        spawn(self._presence.run, connected)
 
     def wait_ready(self, timeout: float) -> bool:
         return self._reader is not None and self._reader.ready.wait(timeout)
@@ -79,6 +80,9 @@ class RedisBackend(Backend):
 
     def is_user_connected(self, user_id: str) -> bool:
         return self._presence.is_user_connected(user_id)
+
+    def rate_windows(self) -> RateWindows:
+        return RedisWindows(self._server, self._keys)
 
     def health(self) -> dict[str, Any]:
         report: dict[str, Any] = {"kind": "redis", "reachable": False}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...errors import EventError
-from ...events import ALL, CONTROL, Event, Position, parse_id
+from ...events import Event, Position, parse_id
 
 # More entries than one millisecond can have; ids hold no more than 16 digits.
 _LAST_IN_MS = 10**16 - 1
@@ -33,19 +32,16 @@ def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
         raise ValueError("the id cannot be read")
     texts = dict(zip(fields[::2], fields[1::2], strict=False))
     try:
-        channel = texts[b"c"].decode()
         event = Event(
             name=texts[b"e"].decode(),
             data=texts[b"d"].decode(),
-            channel=channel,
+            channel=texts[b"c"].decode(),
             store=texts.get(b"s") != b"0",
             nonce=texts.get(b"n", b"").decode(),
             coalesce=texts.get(b"k", b"").decode() or None,
         )
     except KeyError as error:
         raise ValueError(f"the field {error} is missing") from error
-    if channel not in (ALL, CONTROL) and not channel.startswith(("user:", "group:")):
-        raise EventError(f"{channel!r} is no channel")
     return position, event
 
 

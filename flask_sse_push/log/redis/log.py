@@ -64,12 +64,8 @@ class Log:
         arguments: list[str | bytes | int | float] = [*self._limits]
         for event in events:
             number = 0
-            if (
-                event.store
-                and self._has_mailboxes
-                and event.channel.startswith("user:")
-            ):
-                keys.append(self._keys.mailbox(event.channel.removeprefix("user:")))
+            if event.store and self._has_mailboxes and event.target.is_user:
+                keys.append(self._keys.mailbox(event.target.member))
                 number = len(keys)
             arguments.append(number)
             arguments.extend(encode_fields(event))

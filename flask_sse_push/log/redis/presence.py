@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from ...errors import BackendError
-from ..backend import Receiver
+from ..backend import Connected
 from .keys import Keys
 from .server import Command, Server
 
@@ -36,16 +36,16 @@ class Presence:
         self._server = server
         self._keys = keys
         self._worker = uuid4().hex
-        self._receiver: Receiver | None = None
+        self._connected: Connected | None = None
         self._is_complete = False
         self._total = 0
         self._refreshed = 0.0
         self._stopped = threading.Event()
         self._lock = threading.Lock()
 
-    def run(self, receiver: Receiver) -> None:
+    def run(self, connected: Connected) -> None:
         """Write changes, and refresh, until :meth:`stop`."""
-        self._receiver = receiver
+        self._connected = connected
         while not self._stopped.wait(_TICK_SECONDS):
             try:
                 with self._lock:
@@ -60,11 +60,11 @@ class Presence:
         :raises BackendError: the server did not confirm; everything is written anew
             the next time.
         """
-        receiver = self._receiver
-        if receiver is None or self._stopped.is_set():
+        connected = self._connected
+        if connected is None or self._stopped.is_set():
             return
-        changes = receiver.take_changes()
-        total = receiver.client_count()
+        changes = connected.take_changes()
+        total = connected.client_count()
         now = time.monotonic()
         if (
             self._is_complete
@@ -76,7 +76,7 @@ class Presence:
         key = self._keys.presence(self._worker)
         commands: list[Command] = []
         if not self._is_complete:
-            changes = receiver.connections_by_user()
+            changes = connected.connections_by_user()
             commands.append(("DEL", key))
         fields: list[str | bytes | int] = [_TOTAL, total]
         for user, count in changes.items():
@@ -104,7 +104,7 @@ class Presence:
     def stop(self) -> None:
         """Take this worker off the list."""
         self._stopped.set()
-        if self._receiver is None:
+        if self._connected is None:
             return
         with self._lock, contextlib.suppress(BackendError):  # else it expires
             self._server.call(
@@ -117,7 +117,7 @@ class Presence:
 
         :raises BackendError: the server did not answer.
         """
-        here = self._receiver.client_count() if self._receiver else 0
+        here = self._connected.client_count() if self._connected else 0
         return here + sum(
             int(total) for total in self._ask_others("HGET", _TOTAL) if total
         )
@@ -133,8 +133,8 @@ class Presence:
             for user in worker
             if user != _TOTAL
         }
-        if self._receiver is not None:
-            users.update(self._receiver.connections_by_user())
+        if self._connected is not None:
+            users.update(self._connected.connections_by_user())
         return users
 
     def is_user_connected(self, user_id: str) -> bool:
@@ -142,7 +142,7 @@ class Presence:
 
         :raises BackendError: the server did not answer.
         """
-        if self._receiver is not None and self._receiver.is_user_connected(user_id):
+        if self._connected is not None and self._connected.is_user_connected(user_id):
             return True
         return any(self._ask_others("HEXISTS", user_id))
 
@@ -151,7 +151,7 @@ class Presence:
 
         :raises BackendError: the server did not answer.
         """
-        here = 0 if self._receiver is None else 1
+        here = 0 if self._connected is None else 1
         return here + sum(int(exists) for exists in self._ask_others("EXISTS"))
 
     def _ask_others(self, command: str, *arguments: str | bytes) -> Sequence[Any]:

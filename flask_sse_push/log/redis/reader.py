@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError
 
-from ...events import CONTROL, START, Position, format_id, to_json
+from ...events import CONTROL, START, Position, format_id, read_entry, to_json
 from ...runtime.backoff import Backoff
 from ...runtime.concurrency import give_way, sleep
 from ..backend import Receiver
@@ -236,17 +236,15 @@ class LogReader:
         self._receiver.restart(base)
 
     def _take(self, id: bytes, fields: list[bytes]) -> None:
+        self._position = position_of(id)
         try:
             position, event = decode(id, fields)
+            if event.channel == CONTROL and event.name == _MARKER:
+                self._restart(position)
+            elif self._nonces.is_new(event.nonce):
+                self._receiver.deliver(read_entry(event, position))
         except ValueError as error:
-            _log.warning("Entry %r of the log is no event: %s", id, error)
-            self._position = position_of(id)
-            return
-        self._position = position
-        if event.channel == CONTROL and event.name == _MARKER:
-            self._restart(position)
-        elif self._nonces.is_new(event.nonce):
-            self._receiver.deliver(event.at(position))
+            _log.warning("Entry %r of the event log is no event: %s", id, error)
 
     def _trim(self, connection: Connection) -> None:
         if time.monotonic() < self._next_trim:

@@ -1,0 +1,101 @@
+"""Events as they are sent, and entries as they stand in the event log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import EventError
+from .channels import ALL, CONTROL, Channel, parse_channel, user_channel
+from .codec import encode, require_event_name
+from .positions import Position, format_id
+from .text import require_encodable
+
+_REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event, checked when it is made: every ``Event`` can go on the wire.
+
+    :param name: the event's type, what ``addEventListener`` takes.
+    :param data: text, JSON as a rule; line ends arrive as ``\\n``.
+    :param channel: ``"all"``, ``"user:<id>"`` or ``"group:<name>"``.
+    :param store: whether history and mailbox keep it.
+    :param nonce: text by which the event log recognizes a repeat, which it drops.
+    :param coalesce: where events wait for a slow client, a newer one replaces an older
+        one of the same channel with the same key.
+    :raises EventError: a field cannot go on the wire.
+    """
+
+    name: str = "message"
+    data: str = ""
+    channel: str = ALL
+    store: bool = True
+    nonce: str = ""
+    coalesce: str | None = None
+
+    def __post_init__(self) -> None:
+        require_event_name(self.name)
+        if not isinstance(self.data, str):
+            raise EventError(f"An event's data is text, not {self.data!r}.")
+        require_encodable(self.data, "event's data")
+        # Frozen, for everybody but the constructor.
+        object.__setattr__(self, "channel", parse_channel(self.channel))
+
+    @property
+    def target(self) -> Channel:
+        """The channel, with its properties."""
+        assert isinstance(self.channel, Channel)
+        return self.channel
+
+    def at(self, position: Position) -> Entry:
+        """The log entry that this event becomes at a position, encoded."""
+        frame = encode(self.name, self.data, format_id(position))
+        return Entry(position, self.target, frame, self.store, self.coalesce)
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """An event in the event log.
+
+    :param position: its place in the log.
+    :param frame: its bytes on the wire, which all connections share.
+    """
+
+    position: Position
+    channel: Channel
+    frame: bytes
+    store: bool = True
+    coalesce: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A control entry: every worker closes the user's connections."""
+
+    position: Position
+    user: Channel
+
+    @staticmethod
+    def event(user_id: str) -> Event:
+        """The event that carries it through the log."""
+        return Event(name=_REMOVE, data=user_id, channel=CONTROL, store=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The log is known only from ``position`` on: what came before may be missing."""
+
+    position: Position
+
+
+def read_entry(event: Event, position: Position) -> Entry | Removal:
+    """The entry that an event of the log is.
+
+    :raises EventError: it is a control event of an unknown kind or with bad data.
+    """
+    if event.channel != CONTROL:
+        return event.at(position)
+    if event.name == _REMOVE:
+        return Removal(position, user_channel(event.data))
+    raise EventError(f"There is no control event {event.name!r}.")

@@ -1,0 +1,96 @@
+"""The options that every sending verb takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypedDict, TypeVar
+
+from ..errors import EventError
+from ..events import id_text
+from ..names import Priority
+
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
+
+
+class SendKeywords(TypedDict, total=False):
+    """The options as keywords of a verb; :class:`SendOptions` says what they mean."""
+
+    priority: Priority | Literal["low", "normal", "high", "urgent"]
+    store: bool
+    id: object
+    coalesce: str | None
+    rate_limit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendOptions:
+    """How an event is sent.
+
+    :param priority: which events leave first where they have to wait.
+    :param store: ``False`` for what is of no use later: neither history nor the mailbox
+        keeps it.
+    :param id: an id of your own for the event, also its payload's ``id``. An event that
+        is sent twice to one receiver with the same id arrives once.
+    :param coalesce: where events wait for a slow client, a newer one replaces an older
+        one of the same channel with the same key.
+    :param rate_limit: how often this receiver gets events of this name, such as
+        ``"5/minute"``; it replaces a configured limit.
+    :raises EventError: a value is not allowed.
+    """
+
+    priority: Priority = Priority.NORMAL
+    store: bool = True
+    id: str | None = None
+    coalesce: str | None = None
+    rate_limit: str | None = None
+
+    @classmethod
+    def from_keywords(cls, keywords: SendKeywords) -> SendOptions:
+        """The options that a verb was called with.
+
+        :raises EventError: a value is not allowed.
+        :raises TypeError: there is no such option.
+        """
+        return cls(**keywords) if keywords else _DEFAULTS  # type: ignore[arg-type]
+
+    def __post_init__(self) -> None:
+        if type(self.priority) is not Priority:
+            object.__setattr__(self, "priority", _priority(self.priority))
+        if self.id is not None:
+            object.__setattr__(self, "id", id_text(self.id, "event's id"))
+
+
+_DEFAULTS = SendOptions()
+
+
+def with_options(verb: _Verb) -> _Verb:
+    """Have ``help()`` and the documentation show the options of a verb one by one."""
+    signature = inspect.signature(verb)
+    parameters = [
+        parameter
+        for parameter in signature.parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    parameters += [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=field.type,
+        )
+        for field in fields(SendOptions)
+    ]
+    verb.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return verb
+
+
+def _priority(priority: object) -> Priority:
+    try:
+        return Priority(priority)  # type: ignore[arg-type]
+    except ValueError as error:
+        choices = ", ".join(repr(str(known)) for known in Priority)
+        raise EventError(
+            f"A priority is one of {choices}, not {priority!r}."
+        ) from error

@@ -1,0 +1,188 @@
+"""The way of an event into the event log: check, limit, append, tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..config import Config
+from ..errors import EventError, PayloadError, SSEPushError
+from ..events import RESERVED_PREFIX, Channel, Event, plain, to_json
+from ..names import Priority
+from ..schemas import SchemaRegistry
+from ..signals import event_failed, event_published
+from .options import SendOptions
+from .ratelimit import RateLimiter
+from .receipt import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event that has been checked and is still to be sent."""
+
+    event: Event
+    options: SendOptions
+
+
+#: Takes checked events and gives a receipt for each, in order. It raises ``OutboxFull``
+#: or ``BackendError`` for the first that it refuses.
+Append = Callable[[Sequence[Outgoing]], Iterable[Receipt]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Sends events: what every verb, signal, sequence and progress goes through.
+
+    :param schemas: the schemas by event name.
+    :param limiter: counts events against their rate limits.
+    :param append: writes to the event log: through the outbox in the extension, at
+        once in a ``Publisher``.
+    :param announce: sends a signal of :mod:`flask_sse_push.signals`, with what it tells
+        as keywords.
+    :param finish: the last step, where it is another than :meth:`append_all`: one that
+        keeps the events until a transaction commits.
+    """
+
+    config: Config
+    schemas: SchemaRegistry
+    limiter: RateLimiter
+    append: Append
+    announce: Callable[..., None]
+    finish: Append | None = None
+
+    def finishing_with(self, finish: Append) -> Sender:
+        """The same sender with another last step."""
+        return replace(self, finish=finish)
+
+    def send(
+        self,
+        channels: Sequence[Channel],
+        name: str,
+        data: object,
+        options: SendOptions,
+    ) -> list[Receipt]:
+        """Send an event to each of the channels.
+
+        :raises PayloadError: the data does not fit; nothing was sent.
+        :raises EventError: the event cannot go on the wire; nothing was sent.
+        :raises RateLimitExceeded: a rate limit refuses one; nothing was sent.
+        :raises OutboxFull: as many events wait for the backend as may; those before
+            it were sent.
+        :raises BackendError: the backend cannot be reached, and nothing can wait here.
+        """
+        return self.send_checked(
+            [self.check(channel, name, data, options) for channel in channels]
+        )
+
+    def send_checked(self, outgoing: Sequence[Outgoing]) -> list[Receipt]:
+        """Send events that have been checked; the errors are those of :meth:`send`."""
+        for one in outgoing:
+            self.admit(one)
+        finish = self.finish or self.append_all
+        return list(finish(outgoing))
+
+    def send_control(self, event: Event) -> None:
+        """Append a control event: no limit counts it, and nothing is announced.
+
+        :raises OutboxFull: as many events wait for the backend as may.
+        :raises BackendError: the backend cannot be reached.
+        """
+        list(self.append([Outgoing(event, SendOptions(priority=Priority.URGENT))]))
+
+    def check(
+        self, channel: Channel, name: str, data: object, options: SendOptions
+    ) -> Outgoing:
+        """Check everything about an event, and send nothing.
+
+        :raises PayloadError: the data does not fit.
+        :raises EventError: the event cannot go on the wire.
+        """
+        try:
+            return Outgoing(self._make_event(channel, name, data, options), options)
+        except SSEPushError as error:
+            self.announce(event_failed, channel=channel, event=name, error=error)
+            raise
+
+    def admit(self, outgoing: Outgoing) -> None:
+        """Count an event against its rate limit.
+
+        :raises RateLimitExceeded: the limit is used up.
+        """
+        event = outgoing.event
+        try:
+            self.limiter.admit(event.channel, event.name, outgoing.options.rate_limit)
+        except SSEPushError as error:
+            self.announce_failed(event, error)
+            raise
+
+    def append_all(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
+        """Append events that have been admitted, and announce each.
+
+        :raises OutboxFull: as many events wait for the backend as may.
+        :raises BackendError: the backend cannot be reached.
+        """
+        receipts = iter(self.append(outgoing))
+        for one in outgoing:
+            event = one.event
+            try:
+                receipt = next(receipts)
+            except SSEPushError as error:
+                self.announce_failed(event, error)
+                raise
+            self.announce(
+                event_published,
+                channel=event.channel,
+                event=event.name,
+                receipt=receipt,
+                data=event.data,
+            )
+            yield receipt
+
+    def announce_failed(self, event: Event, error: Exception) -> None:
+        """Announce that an event was not sent."""
+        self.announce(
+            event_failed, channel=event.channel, event=event.name, error=error
+        )
+
+    def _make_event(
+        self, channel: Channel, name: str, data: object, options: SendOptions
+    ) -> Event:
+        if not isinstance(name, str):
+            raise EventError(f"An event's name is text, not {name!r}.")
+        name = plain(name)
+        if name.startswith(RESERVED_PREFIX):
+            raise EventError(
+                f"The event name {name!r} is not allowed: names that start with "
+                f"{RESERVED_PREFIX!r} are kept for the extension. Choose another."
+            )
+        payload = self.schemas.prepare(name, data, strict=self.config.strict_events)
+        nonce = ""
+        if options.id is not None:
+            payload.setdefault("id", options.id)
+            nonce = f"{channel}\0{options.id}"
+        return Event(
+            name=name,
+            data=self._encode(name, payload),
+            channel=channel,
+            store=options.store,
+            nonce=nonce,
+            coalesce=options.coalesce,
+        )
+
+    def _encode(self, name: str, payload: dict[str, Any]) -> str:
+        try:
+            text = to_json(payload)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise PayloadError(name, {"_schema": [f"Not JSON: {error}"]}) from error
+        most = self.config.max_event_bytes
+        # A character takes at most four bytes, so short text needs no counting.
+        if len(text) > most // 4:
+            size = len(text.encode(errors="replace"))
+            if size > most:
+                reason = (
+                    f"{size} bytes of JSON, but SSE_PUSH_MAX_EVENT_BYTES is {most}. "
+                    "Send a reference that the client can fetch."
+                )
+                raise PayloadError(name, {"_schema": [reason]})
+        return text

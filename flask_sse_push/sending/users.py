@@ -1,0 +1,64 @@
+"""The verbs about users: who is connected, whom to disconnect, what was read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from ..errors import EventError
+from ..events import Removal, id_text
+from ..log import Backend
+from .sender import Sender
+
+
+class UserVerbs(ABC):
+    """The verbs that ask about users or act on their connections and mailboxes."""
+
+    @abstractmethod
+    def _get_sender(self) -> Sender:
+        """The sender to use now."""
+
+    @abstractmethod
+    def _get_backend(self) -> Backend:
+        """The backend to ask."""
+
+    def get_client_count(self) -> int:
+        """Open connections, over all workers.
+
+        :raises BackendError: the backend cannot be reached.
+        """
+        return self._get_backend().client_count()
+
+    def get_connected_users(self) -> set[str]:
+        """Ids of the users that are connected, as text, over all workers.
+
+        :raises BackendError: the backend cannot be reached.
+        """
+        return self._get_backend().connected_users()
+
+    def is_user_connected(self, user_id: object) -> bool:
+        """Whether a user is connected, to any worker.
+
+        :raises BackendError: the backend cannot be reached.
+        """
+        return self._get_backend().is_user_connected(id_text(user_id))
+
+    def remove_client(self, user_id: object) -> None:
+        """Close every connection of a user, on every worker."""
+        self._get_sender().send_control(Removal.event(id_text(user_id)))
+
+    def acknowledge(self, user_id: object, event_id: str) -> int:
+        """Remove from a user's mailbox all events up to one.
+
+        :param event_id: an id from the wire or from a receipt.
+        :returns: the number of events removed.
+        :raises EventError: it is no id of an event.
+        :raises BackendError: the backend cannot be reached.
+        """
+        backend = self._get_backend()
+        position = backend.parse_cursor(event_id)
+        if position is None:
+            raise EventError(
+                f"{event_id!r} is no id of an event: pass one from the wire, or the "
+                "id of a receipt that is not queued any more."
+            )
+        return backend.acknowledge(id_text(user_id), position)

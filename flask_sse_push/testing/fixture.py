@@ -1,0 +1,17 @@
+"""The pytest fixture, for a ``conftest.py`` that imports it by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from .recorder import SSERecorder
+
+
+@pytest.fixture
+def sse_recorder(app: Flask) -> Iterator[SSERecorder]:
+    """Record what is sent for the application of your own ``app`` fixture."""
+    with SSERecorder(app) as recorder:
+        yield recorder
