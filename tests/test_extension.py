@@ -26,7 +26,7 @@ from flask_sse_push import (
     signals,
 )
 from flask_sse_push.testing import StreamReader
-from tests.clients import eventually
+from tests.support.clients import eventually
 
 
 def bodies(response: Any, count: int) -> list[dict[str, Any]]:
