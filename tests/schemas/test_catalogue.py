@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flask_sse_push import EventName
-from tests.schemas.test_schemas import FILLED_IN, GUIDE, SHAPES, valid_payloads
+from tests.schemas.shapes import FILLED_IN, GUIDE, SHAPES
+from tests.schemas.strategies import valid_payloads
 from tests.support.clients import call
 from tests.support.servers import Server, serve
 

@@ -142,6 +142,21 @@ class Stream:
         return self.read_until(lambda s: b"id: " in s.raw)
 
 
+def bodies(response: Any, count: int) -> list[dict[str, Any]]:
+    """The data of the first events of a stream, which is closed then."""
+    found: list[dict[str, Any]] = []
+    for chunk in response.response:
+        found += [
+            json.loads(line.removeprefix(b"data: "))
+            for line in chunk.splitlines()
+            if line.startswith(b"data: ")
+        ]
+        if len(found) >= count:
+            break
+    response.close()
+    return found
+
+
 def eventually(check: Callable[[], object], seconds: float = 8.0) -> None:
     """Wait until ``check`` holds; fail when the time is over."""
     end = time.monotonic() + seconds
