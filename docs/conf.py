@@ -11,7 +11,7 @@ version = release = installed_version("flask_sse_push")
 
 extensions = [
     "sphinx.ext.autodoc",
-    # For the directives testsetup and testcode; tests/test_docs.py runs the examples.
+    # For the directives testsetup and testcode; tests/docs/test_docs.py runs them.
     "sphinx.ext.doctest",
 ]
 exclude_patterns = ["_build"]

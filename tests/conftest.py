@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from flask import Flask
@@ -51,3 +51,10 @@ def app() -> Flask:
 def sse(app: Flask) -> SSEPush:
     """The extension, set up for the application."""
     return SSEPush(app)
+
+
+@pytest.fixture
+def context(app: Flask, sse: SSEPush) -> Iterator[None]:
+    """The application's context, in which verbs of any extension work."""
+    with app.app_context():
+        yield

@@ -16,8 +16,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarks import plots
+from tests.support.servers import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 RUN_SECONDS = 90
 
 

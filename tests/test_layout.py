@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "flask_sse_push"
+from tests.support.servers import ROOT
+
+PACKAGE = ROOT / "flask_sse_push"
 
 #: From the bottom up: a module imports from layers below its own, or from its own
 #: package. Those of one layer do not know each other.

@@ -16,7 +16,7 @@ from flask_sse_push import ConfigError, PayloadError, SSEPush
 from flask_sse_push.application.state import state_of
 from flask_sse_push.metrics import Metrics
 from flask_sse_push.testing import StreamReader
-from tests.clients import eventually
+from tests.support.clients import eventually
 
 GAUGES = {
     "sse_push_connections",

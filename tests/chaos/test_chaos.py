@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 
 from flask_sse_push import Publisher
-from tests.redis_server import RedisServer
-from tests.servers import ROOT, Server, serve
+from tests.support.redis_server import RedisServer
+from tests.support.servers import ROOT, Server, serve
 
 IS_LONG = os.environ.get("SSE_PUSH_CHAOS") == "long"
 CLIENTS = 400 if IS_LONG else 100

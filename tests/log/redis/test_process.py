@@ -1,0 +1,153 @@
+"""A process over its life: before the server is there, without it, at its end."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from flask_sse_push.errors import BackendError
+from flask_sse_push.events import START
+from tests.log.redis.workers import Start, Worker, send
+from tests.support.clients import eventually
+from tests.support.redis_server import RedisServer, free_port
+from tests.support.servers import ROOT
+
+pytestmark = pytest.mark.redis
+
+
+def test_an_outage_is_logged_once_and_commands_fail_within_their_bound(
+    server: RedisServer, start_on: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flask_sse_push")
+    worker = start_on()
+    send(worker, "a")
+    server.pause()
+    begin = time.monotonic()
+    with pytest.raises(BackendError, match="Redis: "):
+        send(worker, "b")
+    assert time.monotonic() - begin < 2.5
+    server.stop()
+    begin = time.monotonic()
+    for ask in (
+        lambda: send(worker, "c"),
+        worker.backend.client_count,
+        lambda: worker.backend.unread("1", START),
+        lambda: worker.backend.acknowledge("1", START),
+    ):
+        with pytest.raises(BackendError):
+            ask()
+    assert time.monotonic() - begin < 2
+    assert worker.backend.health()["reachable"] is False
+    time.sleep(0.3)  # many tries
+    warnings = [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert [r.getMessage()[:25] for r in warnings] == ["The log cannot be read; t"]
+    server.start()
+    eventually(lambda: worker.backend.health()["reachable"])
+    assert "The log can be read again" in caplog.messages
+
+
+def test_a_worker_starts_without_a_server_and_is_ready_when_it_comes(
+    workers: list[Worker],
+) -> None:
+    server = RedisServer()
+    worker = Worker(server.url)
+    workers.append(worker)
+    begin = time.monotonic()
+    worker.backend.start(worker.receiver)
+    assert time.monotonic() - begin < 0.5
+    assert not worker.backend.wait_ready(0.1)
+    with server:
+        assert worker.backend.wait_ready(8)
+
+
+_LAST_WORDS = """
+import sys
+from flask import Flask
+from flask_sse_push import SSEPush
+
+app = Flask(__name__)
+app.config.update(SSE_PUSH_BACKEND_URL=sys.argv[1], SSE_PUSH_KEY_PREFIX=sys.argv[2])
+sse = SSEPush(app)
+for number in range(3):
+    sse.broadcast("e", {"n": number})
+"""
+
+
+def test_a_process_that_ends_sends_what_waits_or_says_what_is_lost(
+    shared: RedisServer, prefix: str
+) -> None:
+    def run(url: str) -> str:
+        command = [sys.executable, "-c", _LAST_WORDS, url, prefix]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+        )
+        return done.stderr
+
+    assert run(shared.url) == ""
+    log: Any = shared.command("XRANGE", f"{{{prefix}}}:log", "-", "+")
+    assert [fields[b"e"] for _, fields in log if fields[b"c"] == b"all"] == [b"e"] * 3
+    assert shared.command("KEYS", f"{{{prefix}}}:presence:*") == []
+    assert "3 events are lost" in run(f"redis://127.0.0.1:{free_port()}/0")
+
+
+def test_stopping_ends_threads_and_connections(
+    server: RedisServer, start_on: Start
+) -> None:
+    worker = start_on()
+    send(worker, "a")
+    before = threading.active_count()
+    worker.backend.stop()
+    eventually(lambda: threading.active_count() == before - 2)
+    eventually(lambda: len(server.client.client_list()) == 1)
+    assert server.command("KEYS", "*presence*") == []
+
+
+_GEVENT = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import sys
+import gevent
+from flask_sse_push.log.redis import RedisBackend
+from flask_sse_push.config import Config
+from flask_sse_push.events import Event
+from tests.support.clients import eventually
+from tests.support.receiver import Recorder
+
+backend, receiver = RedisBackend(Config(backend_url=sys.argv[1])), Recorder()
+ticks = []
+def tick():
+    while True:
+        gevent.sleep(0.01)
+        ticks.append(1)
+gevent.spawn(tick)
+backend.start(receiver)
+assert backend.wait_ready(5)
+jobs = [gevent.spawn(backend.append, [Event(data=str(n))]) for n in range(50)]
+gevent.joinall(jobs, raise_error=True)
+eventually(lambda: len(receiver.texts) == 50)
+# From a native thread, which has an event loop of its own.
+gevent.get_hub().threadpool.apply(backend.append, ([Event(data="native")],))
+eventually(lambda: receiver.texts[-1] == "native")
+gevent.sleep(2.5)  # longer than a read waits: others run meanwhile
+assert len(ticks) > 100, len(ticks)
+backend.stop()
+print("fine")
+"""
+
+
+def test_under_gevent(shared: RedisServer) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _GEVENT, shared.url],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.stdout == "fine\n", done.stderr

@@ -1,0 +1,158 @@
+"""The server's URL, its password, and its connections."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import select
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flask_sse_push.config import Config
+from flask_sse_push.errors import BackendError, ConfigError
+from flask_sse_push.log.redis import RedisBackend
+from flask_sse_push.log.redis.server import Script, Server
+from tests.log.redis.workers import Worker, send, wait_for_texts
+from tests.support.clients import eventually
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.redis
+
+
+def test_a_password_is_used_and_told_to_nobody(
+    caplog: pytest.LogCaptureFixture, workers: list[Worker], prefix: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "flask_sse_push")
+    with RedisServer(password="s3cret!") as server:
+        url = f"redis://:s3cret%21@127.0.0.1:{server.port}/0"
+        worker = Worker(url, key_prefix=prefix)
+        workers.append(worker)
+        worker.start()
+        send(worker, "a")
+        wait_for_texts(worker, ["a"])
+        wrong = Worker(url.replace("s3cret", "wr0ng"), key_prefix=prefix)
+        workers.append(wrong)
+        wrong.backend.start(wrong.receiver)
+        with pytest.raises(BackendError) as caught:
+            send(wrong, "b")
+        eventually(lambda: "cannot be read" in caplog.text)
+    with pytest.raises(BackendError) as refused:
+        send(worker, "c")
+    told = f"{caught.value!r} {refused.value!r} {caplog.text} {worker.backend.health()}"
+    assert "put them right in the URL" in str(caught.value)
+    assert "s3cret" not in told
+    assert "wr0ng" not in told
+
+
+def test_a_server_that_quotes_the_password_is_not_quoted() -> None:
+    server = Server("redis://user:pa55@host")
+    error = server.translate(ValueError("unknown command HELLO 3 AUTH user pa55"))
+    assert str(error) == "Redis: unknown command HELLO 3 AUTH user ***"
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("redis://host:port", "host:port"),
+        ("redis://host/zero", "a number"),
+        ("redis://host?socket_timeout=soon", "socket_timeout"),
+        ("redis://:secret@host?no_such_option=1", "no_such_option"),
+        ("redis+sentinel://host:26379", "names no service"),
+        ("redis://host?protocol=4", "protocol"),
+    ],
+)
+def test_a_wrong_url_is_refused(url: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)) as caught:
+        RedisBackend(Config(backend_url=url))
+    assert "secret" not in str(caught.value)
+
+
+def test_query_options_are_redis_pys(shared: RedisServer) -> None:
+    server = Server(f"valkey://127.0.0.1:{shared.port}?client_name=shop&db=3")
+    [name] = server.call(("CLIENT", "GETNAME"))
+    assert name == b"shop"
+    [info] = server.call(("CLIENT", "INFO"))
+    assert b" db=3 " in info
+    server.close()
+
+
+def test_an_error_does_not_upset_the_connection(shared: RedisServer) -> None:
+    server = Server(shared.url)
+    with pytest.raises(BackendError, match="wrong number of arguments"):
+        server.call(("PING",), ("GET",), ("ECHO", "x"))
+    assert server.call(("ECHO", "y")) == [b"y"]
+    assert server.run(Script("return ARGV[1]"), [], ["z"]) == b"z"
+    server.close()
+
+
+def test_busy_connections_are_waited_for_no_longer_than_an_answer(
+    shared: RedisServer,
+) -> None:
+    server = Server(f"{shared.url}?max_connections=1&socket_timeout=0.3")
+
+    with server._turns, pytest.raises(BackendError, match="busy"):
+        server.call(("PING",))
+    assert server.call(("PING",)) in ([b"PONG"], ["PONG"])
+    server.close()
+
+
+@contextlib.contextmanager
+def tls_before(server: RedisServer, folder: Path) -> Iterator[tuple[int, Path]]:
+    """A TLS end before a server, as in the cloud; yields its port and certificate."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with (
+                context.wrap_socket(self.request, server_side=True) as outer,
+                socket.create_connection(("127.0.0.1", server.port)) as inner,
+            ):
+                outer.setblocking(False)
+                while True:
+                    select.select([outer, inner], [], [])
+                    with contextlib.suppress(ssl.SSLWantReadError):
+                        if not (data := outer.recv(65_536)):
+                            return
+                        inner.sendall(data)
+                    if select.select([inner], [], [], 0)[0]:
+                        if not (data := inner.recv(65_536)):
+                            return
+                        outer.sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as relay:
+        relay.daemon_threads = True
+        threading.Thread(target=relay.serve_forever, args=(0.02,), daemon=True).start()
+        yield relay.server_address[1], certificate
+        relay.shutdown()
+
+
+def test_tls(
+    shared: RedisServer, workers: list[Worker], prefix: str, tmp_path: Path
+) -> None:
+    with tls_before(shared, tmp_path) as (port, certificate):
+        url = f"valkeys://127.0.0.1:{port}?ssl_ca_certs={certificate}"
+        worker = Worker(url, key_prefix=prefix)
+        workers.append(worker)
+        worker.start()
+        send(worker, "a")
+        wait_for_texts(worker, ["a"])
+        with pytest.raises(BackendError, match="certificate"):
+            Server(f"rediss://127.0.0.1:{port}").call(("PING",))
+        worker.backend.stop()

@@ -1,0 +1,220 @@
+"""What every backend does: one suite, over memory and a real server alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import pytest
+
+from flask_sse_push.config import Config
+from flask_sse_push.errors import ConfigError
+from flask_sse_push.events import START, Event, format_id
+from flask_sse_push.log import Backend, make_backend
+from tests.support.clients import eventually
+from tests.support.receiver import Recorder
+from tests.support.redis_server import RedisServer
+
+_prefixes = (f"t{number}" for number in count())
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+Start = Callable[..., tuple[Backend, Recorder]]
+
+
+@pytest.fixture(
+    params=["memory", *(pytest.param(p, marks=pytest.mark.redis) for p in ("2", "3"))]
+)
+def start(request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Makes backends, each with its receiver; the suite ends them."""
+    config = Config()
+    if request.param != "memory":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        url = f"{server.url}?protocol={request.param}"
+        config = Config(backend_url=url, key_prefix=next(_prefixes))
+    backends: list[Backend] = []
+
+    def make(**options: Any) -> tuple[Backend, Recorder]:
+        backend, receiver = make_backend(replace(config, **options)), Recorder()
+        backend.start(receiver)
+        backends.append(backend)
+        assert backend.wait_ready(5)
+        return backend, receiver
+
+    yield make
+    for backend in backends:
+        backend.stop()
+
+
+def to_user(user: str, text: str, **options: Any) -> Event:
+    return Event(name="e", data=text, channel=f"user:{user}", **options)
+
+
+def texts(backend: Backend, user: str) -> list[str]:
+    """The data of a user's unread events."""
+    frames = [entry.frame.decode() for entry in backend.unread(user, START)]
+    return [frame.split("data: ")[1].split("\n")[0] for frame in frames]
+
+
+def test_a_receiver_is_told_where_the_log_begins(start: Start) -> None:
+    backend, receiver = start()
+    [base] = receiver.restarts
+    [position] = backend.append([Event(data="1")])
+    assert START < base < position
+
+
+def test_positions_grow_and_are_the_entries_own(start: Start) -> None:
+    backend, receiver = start()
+    positions = backend.append([Event(data=str(n)) for n in range(20)])
+    positions += backend.append([Event(data=str(n)) for n in range(20, 40)])
+    assert positions == sorted(set(positions))
+    eventually(lambda: len(receiver.entries) == 40)
+    assert [entry.position for entry in receiver.entries] == positions
+    assert receiver.texts == [str(n) for n in range(40)]
+
+
+def test_an_entry_is_the_event_on_the_wire(start: Start) -> None:
+    backend, receiver = start()
+    event = Event(
+        name="näme", data='{"a":"é\u2028\n"}', channel="group:ä b", coalesce="key"
+    )
+    [position] = backend.append([event])
+    eventually(lambda: receiver.entries)
+    [entry] = receiver.entries
+    assert entry.channel == "group:ä b"
+    assert entry.coalesce == "key"
+    assert entry.store
+    assert entry.frame == replace(event, id=format_id(position)).encode()
+
+
+def test_a_nonce_counts_once(start: Start) -> None:
+    backend, receiver = start()
+    backend.append([Event(data="1", nonce="a"), Event(data="2", nonce="b")])
+    backend.append([Event(data="1", nonce="a"), Event(data="3", nonce="c")])
+    eventually(lambda: "3" in receiver.texts)
+    assert receiver.texts == ["1", "2", "3"]
+
+
+def test_events_without_a_nonce_are_all_new(start: Start) -> None:
+    backend, receiver = start()
+    backend.append([Event(data="1"), Event(data="1")])
+    eventually(lambda: receiver.texts == ["1", "1"])
+
+
+def test_the_mailbox_keeps_a_users_events_in_order(start: Start) -> None:
+    backend, _ = start()
+    backend.append([to_user("1", "a"), to_user("2", "b"), Event(data="all")])
+    backend.append([to_user("1", "c"), to_user("1", "d")])
+    assert texts(backend, "1") == ["a", "c", "d"]
+    assert texts(backend, "2") == ["b"]
+    assert texts(backend, "3") == []
+
+
+def test_the_mailbox_gives_what_comes_after_a_position(start: Start) -> None:
+    backend, receiver = start()
+    positions = backend.append([to_user("1", text) for text in "abc"])
+    assert [e.position for e in backend.unread("1", positions[0])] == positions[1:]
+    eventually(lambda: len(receiver.entries) == 3)
+    unread = backend.unread("1", START)
+    assert [e.frame for e in unread] == [e.frame for e in receiver.entries]
+
+
+def test_the_mailbox_is_bounded(start: Start) -> None:
+    backend, _ = start(mailbox_size=3)
+    backend.append([to_user("1", str(n)) for n in range(10)])
+    assert texts(backend, "1") == ["7", "8", "9"]
+
+
+def test_a_mailbox_holds_a_repeated_event_once(start: Start) -> None:
+    backend, _ = start()
+    for _ in range(2):
+        backend.append([to_user("1", "a", nonce="n"), to_user("1", "b", nonce="m")])
+    assert texts(backend, "1") == ["a", "b"]
+
+
+def test_acknowledging_removes_up_to_and_including(start: Start) -> None:
+    backend, _ = start()
+    positions = backend.append([to_user("1", text) for text in "abcd"])
+    backend.append([to_user("2", "other")])
+    assert backend.acknowledge("1", positions[1]) == 2
+    assert texts(backend, "1") == ["c", "d"]
+    assert backend.acknowledge("1", positions[1]) == 0
+    assert backend.acknowledge("1", (positions[-1][0] + 1, 0)) == 2
+    assert texts(backend, "1") == []
+    assert texts(backend, "2") == ["other"]
+    assert backend.acknowledge("nobody", positions[-1]) == 0
+
+
+def test_an_acknowledged_event_takes_its_repeat_along(start: Start) -> None:
+    backend, _ = start()
+    [first] = backend.append([to_user("1", "a", nonce="n")])
+    backend.append([to_user("1", "a", nonce="n"), to_user("1", "b", nonce="m")])
+    assert backend.acknowledge("1", first) == 1
+    assert texts(backend, "1") == ["b"]
+
+
+def test_ephemeral_events_are_in_no_mailbox(start: Start) -> None:
+    backend, receiver = start()
+    backend.append([to_user("1", "a", store=False), to_user("1", "b")])
+    assert texts(backend, "1") == ["b"]
+    eventually(lambda: len(receiver.entries) == 2)
+    assert [entry.store for entry in receiver.entries] == [False, True]
+
+
+def test_without_mailboxes_nothing_is_kept(start: Start) -> None:
+    backend, _ = start(mailbox_size=0)
+    backend.append([to_user("1", "a")])
+    assert texts(backend, "1") == []
+
+
+@pytest.mark.parametrize("user", ["a:b", "{x}", " ", "é\U0001f600", "*", "1:mailbox:2"])
+def test_any_user_id_has_a_mailbox_of_its_own(start: Start, user: str) -> None:
+    backend, _ = start()
+    backend.append([to_user(user, "a")])
+    assert texts(backend, user) == ["a"]
+    assert texts(backend, user + ":") == []
+
+
+def test_who_is_connected(start: Start) -> None:
+    backend, receiver = start()
+    assert (backend.client_count(), backend.connected_users()) == (0, set())
+    receiver.users = {"1": 2, "é": 1}
+    receiver.anonymous = 3
+    assert backend.client_count() == 6
+    assert backend.connected_users() == {"1", "é"}
+    assert backend.is_user_connected("é")
+    assert not backend.is_user_connected("2")
+
+
+def test_control_messages_arrive_as_their_data(start: Start) -> None:
+    backend, receiver = start()
+    message = Event(
+        name="remove", data='{"remove":"1"}', channel="control", store=False
+    )
+    backend.append([message])
+    eventually(lambda: receiver.entries)
+    assert receiver.entries[0].frame == b'{"remove":"1"}'
+
+
+def test_health_is_json_and_reachable(start: Start) -> None:
+    backend, _ = start()
+    health = backend.health()
+    assert health["reachable"] is True
+    assert health["kind"] in ("memory", "redis")
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "redis", None)
+    for name in list(__import__("sys").modules):
+        if name.startswith("flask_sse_push.log.redis"):
+            monkeypatch.delitem(__import__("sys").modules, name)
+    with pytest.raises(ConfigError, match=r"flask_sse_push\[redis\]") as caught:
+        make_backend(Config(backend_url="redis://:secret@host"))
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from marshmallow import Schema, fields
+
+from flask_sse_push import (
+    BackendError,
+    ConfigError,
+    EventError,
+    PayloadError,
+    Priority,
+    Publisher,
+    RateLimitExceeded,
+)
+from flask_sse_push.config import Config
+from flask_sse_push.events import CONTROL, START
+from flask_sse_push.log.redis import RedisBackend
+from tests.support.clients import eventually
+from tests.support.receiver import Recorder
+from tests.support.redis_server import RedisServer, free_port
+from tests.support.servers import ROOT
+
+pytestmark = pytest.mark.redis
+
+_prefixes = (f"p{number}" for number in count())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def prefix() -> str:
+    return next(_prefixes)
+
+
+@pytest.fixture
+def publisher(server: RedisServer, prefix: str) -> Iterator[Publisher]:
+    with Publisher.from_url(server.url, key_prefix=prefix) as publisher:
+        yield publisher
+
+
+class Reader:
+    """A worker of the application the publisher sends to."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self.receiver = Recorder()
+        self.backend = RedisBackend(Config(backend_url=url, key_prefix=prefix))
+        self.backend.start(self.receiver)
+        assert self.backend.wait_ready(5)
+
+    def sent(self, count: int) -> list[tuple[str, str, dict[str, Any]]]:
+        """Channel, name and payload of the first ``count`` events."""
+        receiver = self.receiver
+        eventually(lambda: len(receiver.frames) >= count)
+        found = []
+        for entry in receiver.entries:
+            if entry.channel != CONTROL:
+                _, name, data = entry.frame.decode().split("\n")[:3]
+                payload = json.loads(data.removeprefix("data: "))
+                found.append((entry.channel, name.removeprefix("event: "), payload))
+        assert len(found) == count
+        return found
+
+
+@pytest.fixture
+def reader(server: RedisServer, prefix: str) -> Iterator[Reader]:
+    reader = Reader(server.url, prefix)
+    yield reader
+    reader.backend.stop()
+
+
+def test_the_sending_verbs(publisher: Publisher, reader: Reader) -> None:
+    receipts = [
+        publisher.send_to_user(1, "e", {"some_text": "a"}),
+        *publisher.send_to_users([2, "3"], "e", {"n": 1}, store=False),
+        publisher.send_to_group("admins", "e", {"n": 2}, priority=Priority.URGENT),
+        publisher.broadcast("e", {"n": 3}),
+    ]
+    ids = [receipt.id for receipt in receipts]
+    assert None not in ids
+    assert not any(receipt.queued for receipt in receipts)
+    assert {receipt.connected for receipt in receipts} == {None}
+    sent = reader.sent(5)
+    assert [channel for channel, _, _ in sent] == [
+        "user:1",
+        "user:2",
+        "user:3",
+        "group:admins",
+        "all",
+    ]
+    _, name, payload = sent[0]
+    assert name == "e"
+    assert payload["some_text"] == "a"
+    assert payload["timestamp"].endswith("Z")
+    assert len(reader.backend.unread("1", START)) == 1
+    assert reader.backend.unread("2", START) == []
+
+
+def test_many_users_are_sent_to_in_few_steps(
+    publisher: Publisher, reader: Reader
+) -> None:
+    receipts = publisher.send_to_users(range(1_200), "e", {"n": 1})
+    ids = [receipt.id for receipt in receipts]
+    assert len(set(ids)) == 1_200
+    assert len(reader.sent(1_200)) == 1_200
+
+
+def test_who_is_connected_and_removal(publisher: Publisher, reader: Reader) -> None:
+    assert publisher.get_client_count() == 0
+    reader.receiver.users = {"7": 2}
+    eventually(lambda: publisher.is_user_connected(7))
+    assert publisher.get_client_count() == 2
+    assert publisher.get_connected_users() == {"7"}
+    publisher.remove_client(7)
+    eventually(lambda: reader.receiver.entries)
+    assert json.loads(reader.receiver.entries[0].frame) == {"remove": "7"}
+
+
+def test_acknowledging(publisher: Publisher, reader: Reader) -> None:
+    receipts = [publisher.send_to_user("1", "e", {"n": n}) for n in range(3)]
+    assert receipts[1].id is not None
+    assert publisher.acknowledge("1", receipts[1].id) == 2
+    with pytest.raises(EventError):
+        publisher.acknowledge("1", "x")
+
+
+def test_what_is_wrong_is_refused_before_anything_is_sent(
+    publisher: Publisher, reader: Reader
+) -> None:
+    class Strict(Schema):
+        count = fields.Integer(required=True)
+
+    publisher.register_schema("counted", Strict)
+    with pytest.raises(PayloadError):
+        publisher.broadcast("counted", {"count": "many"})
+    with pytest.raises(EventError):
+        publisher.send_to_users(["1", ""], "e", {})
+    with pytest.raises(EventError):
+        publisher.broadcast("sse-push-gap", {})
+    with pytest.raises(EventError, match="soon"):
+        publisher.broadcast("e", {}, priority="soon")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        publisher.broadcast("e", {}, prioritty="high")  # type: ignore[call-arg]
+    publisher.broadcast("counted", {"count": 1})
+    assert reader.sent(1)[0][2]["count"] == 1
+
+
+def test_an_id_of_ones_own_arrives_once(publisher: Publisher, reader: Reader) -> None:
+    for _ in range(2):
+        publisher.send_to_user("1", "e", {"n": 1}, id="order-1")
+    publisher.send_to_user("1", "e", {"n": 2})
+    first, _ = reader.sent(2)
+    assert first[2]["id"] == "order-1"
+
+
+def test_rate_limits(server: RedisServer, prefix: str) -> None:
+    with Publisher.from_url(
+        server.url, key_prefix=prefix, rate_limit="1/hour"
+    ) as publisher:
+        publisher.send_to_user("1", "e", {})
+        with pytest.raises(RateLimitExceeded):
+            publisher.send_to_user("1", "e", {})
+        publisher.send_to_user("1", "e", {}, rate_limit="5/hour")
+
+
+def test_memory_is_refused_with_the_reason() -> None:
+    with pytest.raises(ConfigError, match="no other process reaches"):
+        Publisher.from_url("memory://")
+
+
+def test_wrong_options_are_named(server: RedisServer) -> None:
+    with pytest.raises(ConfigError, match="'mailbox_sise' is no setting"):
+        Publisher.from_url(server.url, mailbox_sise=5)
+    with pytest.raises(ConfigError, match="SSE_PUSH_MAILBOX_SIZE"):
+        Publisher.from_url(server.url, mailbox_size=-5)
+
+
+def test_an_outage_is_waited_for_or_told(prefix: str) -> None:
+    server = RedisServer()
+    with Publisher.from_url(server.url, key_prefix=prefix, timeout=0.3) as publisher:
+        begin = time.monotonic()
+        with pytest.raises(BackendError, match=r"2 of 2 events .* within 0\.3 s"):
+            publisher.send_to_users([1, 2], "e", {})
+        assert time.monotonic() - begin < 2
+    with Publisher.from_url(server.url, key_prefix=prefix, timeout=8) as publisher:
+        timer = threading.Timer(0.3, server.start)
+        timer.start()
+        assert publisher.broadcast("e", {}).id is not None
+        timer.join()
+        server.stop()
+        server.start()
+        assert publisher.broadcast("e", {}).id is not None
+    server.close()
+
+
+def test_threads_share_a_publisher(publisher: Publisher, reader: Reader) -> None:
+    def send(name: int) -> None:
+        for number in range(50):
+            publisher.broadcast("e", {"name": name, "n": number})
+
+    threads = [threading.Thread(target=send, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sent = [payload for _, _, payload in reader.sent(400)]
+    for name in range(8):
+        assert [p["n"] for p in sent if p["name"] == name] == list(range(50))
+
+
+def _send_from_child(publisher: Publisher, name: int) -> None:
+    for number in range(50):
+        publisher.broadcast("e", {"name": name, "n": number})
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_forked_processes_make_their_own_connections(
+    publisher: Publisher, reader: Reader
+) -> None:
+    publisher.broadcast("e", {"name": -1, "n": 0})  # there is a connection to inherit
+    context = multiprocessing.get_context("fork")
+    children = [
+        context.Process(target=_send_from_child, args=(publisher, name))
+        for name in range(3)
+    ]
+    for child in children:
+        child.start()
+    for number in range(1, 51):
+        publisher.broadcast("e", {"name": -1, "n": number})
+    for child in children:
+        child.join(10)
+        assert child.exitcode == 0
+    sent = [payload for _, _, payload in reader.sent(201)]
+    for name in range(3):
+        assert [p["n"] for p in sent if p["name"] == name] == list(range(50))
+
+
+def test_the_example_script(server: RedisServer) -> None:
+    reader = Reader(server.url, "sse_push")
+    done = subprocess.run(
+        [sys.executable, "-m", "example.publish_script", server.url, "hello"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    try:
+        [(channel, name, payload)] = reader.sent(1)
+        assert (channel, name, payload["content"]) == ("all", "announcement", "hello")
+        assert done.stdout.strip().encode() in reader.receiver.frames[0]
+    finally:
+        reader.backend.stop()
+
+
+_CELERY_WORKER = """
+import sys
+from example.tasks import celery
+celery.worker_main(["worker", "--pool=prefork", "--concurrency=2", "--loglevel=ERROR",
+                    "--without-gossip", "--without-mingle", "--without-heartbeat"])
+"""
+
+
+def test_the_example_task_in_a_prefork_pool(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment = {
+        "SSE_PUSH_BACKEND_URL": server.url.replace("/0", "/5"),
+        "CELERY_BROKER_URL": server.url.replace("/0", "/6"),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    from example.tasks import celery, make_report
+
+    celery.conf.broker_url = environment["CELERY_BROKER_URL"]
+    reader = Reader(environment["SSE_PUSH_BACKEND_URL"], "sse_push")
+    with (tmp_path / "log").open("wb") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-c", _CELERY_WORKER], cwd=ROOT, stderr=log, stdout=log
+        )
+    try:
+        for number in range(4):
+            make_report.delay(f"user{number}", f"report{number}", 3, 0.01)
+        sent = reader.sent(12)
+        for number in range(4):
+            own = [p for channel, _, p in sent if channel == f"user:user{number}"]
+            assert [payload["current"] for payload in own] == [1, 2, 3]
+            assert own[-1]["status"] == "done"
+    finally:
+        worker.terminate()
+        try:
+            worker.wait(5)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait(5)
+        reader.backend.stop()
+        celery.close()
+
+
+def test_nothing_is_connected_before_it_is_needed() -> None:
+    publisher = Publisher.from_url(f"redis://127.0.0.1:{free_port()}/0")
+    publisher.close()

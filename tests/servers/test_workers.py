@@ -1,0 +1,133 @@
+"""Several worker processes over one Redis: one application to those outside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clients import Stream, call, eventually
+from tests.support.redis_server import RedisServer
+from tests.support.servers import Server, serve
+
+pytestmark = [pytest.mark.server, pytest.mark.redis]
+
+STREAMS = 24
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["gunicorn-gevent", "gunicorn-gthread"])
+def server(
+    request: pytest.FixtureRequest, redis_server: RedisServer
+) -> Iterator[Server]:
+    with serve(
+        request.param,
+        arguments=("-w", "3", "--preload", "--graceful-timeout", "2"),
+        environ={
+            "SSE_PUSH_BACKEND_URL": redis_server.url,
+            "SSE_PUSH_KEY_PREFIX": request.param,
+        },
+    ) as server:
+        eventually(lambda: len(workers(server)) == 3)
+        yield server
+
+
+def workers(server: Server) -> set[int]:
+    master = server.process.pid
+    path = Path(f"/proc/{master}/task/{master}/children")
+    return {int(pid) for pid in path.read_text().split()}
+
+
+@contextlib.contextmanager
+def only(pid: int, server: Server) -> Iterator[None]:
+    """Have one worker do all the work."""
+    others = workers(server) - {pid}
+    for other in others:
+        os.kill(other, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for other in others:
+            os.kill(other, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def open_streams(server: Server, user: str) -> Iterator[list[Stream]]:
+    """Some streams to each worker."""
+    with contextlib.ExitStack() as stack:
+        streams = []
+        for pid in workers(server):
+            with only(pid, server):
+                for _ in range(STREAMS // 3):
+                    stream = stack.enter_context(Stream(server, user=user))
+                    streams.append(stream.read_opening())
+        yield streams
+
+
+def counts(server: Server) -> set[int]:
+    """What each worker says of all connections."""
+    found = set()
+    for pid in workers(server):
+        with only(pid, server):
+            found.add(call(server, "GET", "/state")[1]["count"])
+    return found
+
+
+def test_all_workers_serve_one_application(server: Server) -> None:
+    with open_streams(server, "2") as streams:
+        eventually(lambda: counts(server) == {STREAMS}, 3)
+        assert call(server, "GET", "/state")[1]["users"] == ["2"]
+        for channel in ("all", "user:2", "group:even"):
+            call(
+                server,
+                "POST",
+                "/send",
+                {"channel": channel, "event": "e", "data": {"to": channel}},
+            )
+        for stream in streams:
+            stream.read_until(lambda s: len(s.events) == 3)
+            # Each request was another worker's: they agree on one order, whichever.
+            assert {data["to"] for _, _, data in stream.events} == {
+                "all",
+                "user:2",
+                "group:even",
+            }
+        assert len({tuple(id for _, id, _ in stream.events) for stream in streams}) == 1
+        call(server, "POST", "/remove/2")
+        for stream in streams:
+            while stream.pump():
+                pass
+            assert stream.events[-1] == (
+                "sse-push-closing",
+                None,
+                {"reason": "removed"},
+            )
+    eventually(lambda: counts(server) == {0}, 3)
+
+
+def test_a_stream_resumes_on_a_worker_that_has_just_started(server: Server) -> None:
+    send = {"channel": "user:7", "event": "e", "data": {"n": 1}}
+    with Stream(server, user="7") as stream:
+        stream.read_opening()
+        call(server, "POST", "/send", send)
+        stream.read_until(lambda s: bool(s.events))
+    # URGENT is in the log when the request is answered.
+    urgent = {**send, "data": {"n": 2}, "priority": "urgent"}
+    missed = call(server, "POST", "/send", urgent)[1]["id"]
+    before = workers(server)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(workers(server)) == 3 and not workers(server) & before)
+    with Stream(server, user="7", last_id=stream.last_id) as resumed:
+        resumed.read_until(lambda s: bool(s.events))
+        [(name, id, data)] = resumed.events
+        assert (name, id, data["n"]) == ("e", missed, 2)

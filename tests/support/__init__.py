@@ -1,0 +1,1 @@
+"""What tests share: clients, servers, and the applications that servers run."""

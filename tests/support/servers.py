@@ -1,0 +1,121 @@
+"""Real servers for tests: each in a process of its own, on a port the system gives."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).resolve().parents[2]
+# A server that a test lost sight of ends by itself after so many seconds.
+LIFETIME = 150
+
+_GUNICORN = [
+    *(sys.executable, "-m", "gunicorn"),
+    *("-c", "tests/support/gunicorn_conf.py", "-b", "{bind}"),
+]
+COMMANDS: dict[str, list[str]] = {
+    "gunicorn-gevent": [*_GUNICORN, "-k", "gevent", "{target}"],
+    "gunicorn-gevent-unix": [*_GUNICORN, "-k", "gevent", "{target}"],
+    "gunicorn-gevent-streamed": [*_GUNICORN, "-k", "gevent", "{target}"],
+    "gunicorn-gthread": [*_GUNICORN, "-k", "gthread", "--threads", "40", "{target}"],
+    "gevent-pywsgi": [sys.executable, "-m", "tests.support.pywsgi", "{target}"],
+    "flask-run": [sys.executable, "-m", "flask", "--app", "{target}", "run", "-p", "0"],
+}
+#: The servers the extension supports; each must pass the same tests.
+KINDS = tuple(COMMANDS)
+_ADDRESS = re.compile(r"(?:Listening at: |Running on )(?:http://|unix:)?([^\s]+)")
+
+
+@dataclass
+class Server:
+    """A running server."""
+
+    kind: str
+    process: subprocess.Popen[bytes]
+    output: IO[bytes]
+    address: tuple[str, int] | str = field(default="")
+
+    @property
+    def url(self) -> str:
+        """``http://host:port``; the host means nothing on a Unix socket."""
+        if isinstance(self.address, str):
+            return "http://localhost"
+        return f"http://{self.address[0]}:{self.address[1]}"
+
+    @property
+    def is_handed_off(self) -> bool:
+        """Whether streams are sockets taken from the server here."""
+        return self.kind in ("gunicorn-gevent", "gunicorn-gevent-unix")
+
+    def log(self) -> str:
+        """What the server has printed."""
+        self.output.seek(0)
+        return self.output.read().decode(errors="replace")
+
+    def stop(self, seconds: float = 10.0) -> float:
+        """Ask it to end, end it if it does not; returns how long that took."""
+        start = time.monotonic()
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(seconds)
+        return time.monotonic() - start
+
+
+@contextlib.contextmanager
+def serve(
+    kind: str,
+    target: str = "tests.support.webapp:app",
+    *,
+    environ: Mapping[str, str] | None = None,
+    arguments: tuple[str, ...] = (),
+    bind: str = "127.0.0.1:0",
+) -> Iterator[Server]:
+    """Run a server until the block ends.
+
+    :param kind: one of :data:`KINDS`.
+    :param arguments: more of the command line.
+    :param bind: for gunicorn, another address than a free port.
+    """
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(tempfile.TemporaryFile())
+        if kind == "gunicorn-gevent-unix":
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            bind = f"unix:{folder}/s"
+        handoff = {"SSE_PUSH_HANDOFF": "off"} if "streamed" in kind else {}
+        command = [part.format(bind=bind, target=target) for part in COMMANDS[kind]]
+        process = subprocess.Popen(
+            [*command, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **handoff, **(environ or {})},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: signal.alarm(LIFETIME),  # noqa: PLW1509 (no threads)
+        )
+        server = Server(kind, process, output)
+        stack.callback(server.stop)
+        server.address = _wait_for_address(server)
+        yield server
+
+
+def _wait_for_address(server: Server) -> tuple[str, int] | str:
+    end = time.monotonic() + 20
+    while time.monotonic() < end and server.process.poll() is None:
+        if match := _ADDRESS.search(server.log()):
+            host, _, port = match[1].rpartition(":")
+            return (host, int(port)) if host else match[1]
+        time.sleep(0.02)
+    raise AssertionError(f"{server.kind} did not start:\n{server.log()}")

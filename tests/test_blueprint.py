@@ -1,0 +1,121 @@
+"""The routes: who may open a stream, acknowledgements, health, other origins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask, request
+
+from flask_sse_push import ConfigError, SSEPush
+
+
+@pytest.mark.parametrize("loaded", [object(), "", 1.5, True])
+def test_a_user_loader_gives_an_id(app: Flask, sse: SSEPush, loaded: object) -> None:
+    sse.user_loader(lambda: loaded)
+    with pytest.raises(ConfigError, match="user_loader gives"):
+        app.test_client().get("/sse/stream")
+
+
+def test_who_may_open_a_stream(app: Flask, sse: SSEPush) -> None:
+    @sse.user_loader
+    def load() -> str | None:
+        return request.args.get("user")
+
+    @sse.authorizer
+    def may_open(user_id: str | None) -> bool:
+        return user_id == "1"
+
+    client = app.test_client()
+    assert client.get("/sse/stream").status_code == 401
+    assert client.get("/sse/stream?user=2").status_code == 403
+    assert client.post("/sse/ack", json={"id": "1-1"}).status_code == 401
+    response = client.get("/sse/stream?user=1", buffered=False)
+    assert response.status_code == 200
+    response.close()
+
+
+def test_the_loaders_error_is_the_applications(app: Flask, sse: SSEPush) -> None:
+    @sse.user_loader
+    def load() -> str:
+        raise LookupError("no such session")
+
+    with pytest.raises(LookupError):
+        app.test_client().get("/sse/stream")
+    assert sse.get_client_count() == 0
+
+
+def test_a_groups_loader_is_not_asked_for_nobody(app: Flask, sse: SSEPush) -> None:
+    @sse.groups_loader
+    def load(user_id: str) -> list[str]:
+        raise AssertionError(user_id)
+
+    response = app.test_client().get("/sse/stream", buffered=False)
+    assert response.status_code == 200
+    response.close()
+
+
+def test_groups_are_several_names(app: Flask, sse: SSEPush) -> None:
+    sse.user_loader(lambda: 1)
+    sse.groups_loader(lambda user_id: "admins")
+    with pytest.raises(ConfigError, match="groups_loader gives several names"):
+        app.test_client().get("/sse/stream")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"id": "5-1"}, 200),
+        ({"id": "nonsense"}, 400),
+        ({"id": 5}, 400),
+        ([], 400),
+    ],
+)
+def test_acknowledging(app: Flask, sse: SSEPush, body: Any, status: int) -> None:
+    sse.user_loader(lambda: 1)
+    answer = app.test_client().post("/sse/ack", json=body)
+    assert answer.status_code == status
+    assert answer.is_json
+
+
+def test_acknowledging_takes_json_only(app: Flask, sse: SSEPush) -> None:
+    sse.user_loader(lambda: 1)
+    client = app.test_client()
+    assert client.post("/sse/ack", data={"id": "5-1"}).status_code == 415
+    assert client.get("/sse/ack").status_code == 405
+
+
+def test_health_and_the_client_script(app: Flask, sse: SSEPush) -> None:
+    client = app.test_client()
+    health = client.get("/sse/health")
+    assert health.status_code == 200
+    assert health.json is not None
+    assert health.json["connectedClients"] == 0
+    assert health.json["isHealthy"] is True
+    assert health.json["timestamp"].endswith("Z")
+    script = client.get("/sse/client.js")
+    assert script.mimetype == "text/javascript"
+    assert b"EventSource" in script.data
+    script.close()
+
+
+def test_another_prefix_moves_all_routes(app: Flask) -> None:
+    app.config["SSE_PUSH_URL_PREFIX"] = "/live/events"
+    SSEPush(app)
+    client = app.test_client()
+    assert client.get("/live/events/health").status_code == 200
+    assert client.get("/sse/health").status_code == 404
+
+
+def test_origins_that_are_configured_may_read(app: Flask) -> None:
+    app.config["SSE_PUSH_CORS_ORIGINS"] = ["https://shop.example"]
+    SSEPush(app)
+    client = app.test_client()
+    good = client.get("/sse/health", headers={"Origin": "https://shop.example"})
+    assert good.headers["Access-Control-Allow-Origin"] == "https://shop.example"
+    assert good.headers["Access-Control-Allow-Credentials"] == "true"
+    assert "Origin" in good.headers["Vary"]
+    bad = client.get("/sse/health", headers={"Origin": "https://evil.example"})
+    assert "Access-Control-Allow-Origin" not in bad.headers
+    asked = client.options("/sse/ack", headers={"Origin": "https://shop.example"})
+    assert "Content-Type" in asked.headers["Access-Control-Allow-Headers"]
