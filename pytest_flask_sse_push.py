@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def sse_recorder(app: Flask) -> Iterator[SSERecorder]:
     """Record what is sent for the application of your own ``app`` fixture."""
-    from flask_sse_push.testing import SSERecorder  # noqa: PLC0415
+    from flask_sse_push.testing.recorder import SSERecorder  # noqa: PLC0415
 
     with SSERecorder(app) as recorder:
         yield recorder

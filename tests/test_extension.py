@@ -144,7 +144,7 @@ def test_several_processes_with_the_memory_backend_are_refused(
 def test_a_fork_starts_afresh(app: Flask, sse: SSEPush) -> None:
     state = app.extensions["sse_push"]
     sse.broadcast("x", {})
-    worker = state.worker
-    assert state.worker is worker
-    state._worker_pid -= 1
-    assert state.worker is not worker
+    worker = state.engine
+    assert state.engine is worker
+    state._engine_pid -= 1
+    assert state.engine is not worker

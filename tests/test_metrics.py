@@ -68,7 +68,7 @@ def test_an_application_that_is_not_healthy_says_so(
     SSEPush(app)
     Metrics(app, registry)
     # One event on its way, of one that may wait.
-    state_of(app).worker.outbox._leaving = 1
+    state_of(app).engine.outbox._leaving = 1
     found = scrape(registry)
     assert found["sse_push_healthy", "tests"] == 0
     assert found["sse_push_outbox_events", "tests"] == 1
@@ -120,11 +120,11 @@ def test_applications_share_a_registry_and_are_apart(
 ) -> None:
     one, other = Flask("one"), Flask("other")
     metrics = Metrics(registry=registry)
+    extensions = [SSEPush(app) for app in (one, other)]
     for app in (one, other):
-        SSEPush(app)
         metrics.init_app(app)
     with one.app_context(), StreamReader(one.test_client()):
-        state_of(one).dispatch("all", "notification", {"message": "m"})
+        extensions[0].broadcast("notification", {"message": "m"})
         found = scrape(registry)
     assert found["sse_push_connections", "one"] == 1
     assert found["sse_push_connections", "other"] == 0
@@ -151,7 +151,7 @@ def test_setting_up_starts_nothing(
     app: Flask, sse: SSEPush, registry: CollectorRegistry
 ) -> None:
     Metrics(app, registry)
-    assert state_of(app)._worker is None
+    assert state_of(app)._engine is None
 
 
 def test_an_application_is_not_kept_alive(registry: CollectorRegistry) -> None:

@@ -81,7 +81,7 @@ class State:
         return self._engine
 
     def _append(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
-        return self.engine.append(outgoing)
+        yield from self.engine.append(outgoing)
 
     def _rate_windows(self) -> RateWindows:
         return self.engine.backend.rate_windows()

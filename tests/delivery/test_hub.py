@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from flask_sse_push.config import Config
 from flask_sse_push.delivery.connections import Connection, Limits
 from flask_sse_push.delivery.hub import Ended, Hub
-from flask_sse_push.events import CONTROL, Entry, Event, Position, encode, format_id
+from flask_sse_push.delivery.resume import Resume
+from flask_sse_push.events import (
+    Entry,
+    Event,
+    Position,
+    encode,
+    format_id,
+    parse_channel,
+    parse_id,
+)
 from tests.support.clients import eventually
 
 USERS = ("user:1", "user:2", None)
@@ -29,17 +38,28 @@ class Recording(Connection):
     def __init__(
         self, hub: Hub, user: str | None = None, groups: tuple[str, ...] = ()
     ) -> None:
-        super().__init__(hub, Limits(1000, 1000), user, groups)
+        super().__init__(
+            hub,
+            Limits(1000, 1000),
+            None if user is None else parse_channel(user),
+            tuple(parse_channel(group) for group in groups),
+        )
         self.got: list[Position] = []
         self.opening = b""
         self.writes = 0
         self.gate: threading.Event | None = None
 
-    def begin(self, opening: bytes, replay: Sequence[Entry]) -> None:
+    def load(
+        self, opening: bytes, replay: Sequence[Entry], end: bytes, cursor: Position
+    ) -> None:
+        super().load(opening, replay, end, cursor)
         self.opening = opening
-        self.got += [entry.position for entry in replay if entry.channel != CONTROL]
+        self.got += [entry.position for entry in replay]
 
-    def write(self, frame: bytes, entries: Sequence[Entry]) -> None:
+    def begin(self) -> None:
+        pass
+
+    def _write(self, frame: bytes, entries: Sequence[Entry]) -> None:
         if self.gate is not None:
             self.gate.wait(5)
         self.writes += 1
@@ -53,7 +73,7 @@ class Recording(Connection):
 class Broken(Recording):
     __slots__ = ()
 
-    def write(self, frame: bytes, entries: Sequence[Entry]) -> None:
+    def _write(self, frame: bytes, entries: Sequence[Entry]) -> None:
         raise RuntimeError("a fault in a carrier")
 
 
@@ -71,8 +91,20 @@ def entry(ms: int, channel: str = "all") -> Entry:
     return Event(name="x", data=str(ms), channel=channel).at((ms, 0))
 
 
-def register(hub: Hub, connection: Recording, cursor: str | None = None) -> Recording:
-    hub.register(connection, hub.resume_from(cursor), b"", ())
+def register(
+    hub: Hub,
+    connection: Recording,
+    cursor: str | None = None,
+    *,
+    is_memory: bool = True,
+) -> Recording:
+    resume = Resume.read(
+        cursor,
+        parse_id(cursor),
+        now=hub.position,
+        is_memory=is_memory,
+    )
+    hub.register(connection, resume)
     return connection
 
 
@@ -108,7 +140,7 @@ def test_a_fault_in_one_connection_does_not_reach_the_others(
     hub.deliver(entry(start))
     hub.deliver(entry(start + 1))
     eventually(lambda: all(len(c.got) == 2 for c in connections))
-    assert hub.client_count() == 80
+    assert hub.registry.client_count() == 80
     assert "a fault in a carrier" in caplog.text
     for connection in connections:
         connection.close("gone")
@@ -119,7 +151,8 @@ def test_a_cursor_ahead_of_this_worker_gets_nothing_twice() -> None:
     hub = Hub(Config(backend_url="redis://elsewhere"), lambda ended: None)
     start = now()
     hub.deliver(entry(start))
-    connection = register(hub, Recording(hub), format_id((start + 2, 0)))
+    ahead = format_id((start + 2, 0))
+    connection = register(hub, Recording(hub), ahead, is_memory=False)
     for number in (1, 2, 3):
         hub.deliver(entry(start + number))
     eventually(lambda: bool(connection.got))
@@ -160,7 +193,7 @@ def test_when_no_thread_can_be_started_the_next_stream_tries_again(
         with pytest.raises(RuntimeError, match="new thread"):
             register(hub, refused)
         refused.close("error")
-    assert hub.client_count() == 0
+    assert hub.registry.client_count() == 0
     connection = register(hub, Recording(hub))
     sent = now()
     hub.deliver(entry(sent))
@@ -194,7 +227,7 @@ def test_a_restart_of_the_log_is_announced_to_open_streams(hub: Hub) -> None:
     class Listening(Recording):
         __slots__ = ()
 
-        def write(self, frame: bytes, entries: Sequence[Entry]) -> None:
+        def _write(self, frame: bytes, entries: Sequence[Entry]) -> None:
             written.append(frame)
 
     start = now()
@@ -235,8 +268,8 @@ def test_a_broadcast_over_many_slices_reaches_each_once(hub: Hub) -> None:
     assert all(c.got == expected for c in connections)
     for connection in connections:
         connection.close("gone")
-    assert hub.client_count() == 0
-    assert hub.connections_by_user() == {}
+    assert hub.registry.client_count() == 0
+    assert hub.registry.connections_by_user() == {}
 
 
 steps = st.lists(

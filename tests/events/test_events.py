@@ -87,7 +87,8 @@ def test_what_is_accepted_comes_back_exactly(
     events: list[tuple[str, str, str]],
 ) -> None:
     stream = b"".join(
-        Event(name=name, data=data, id=id).encode() for name, data, id in events
+        encode(Event(name=name).name, Event(data=data).data, id)
+        for name, data, id in events
     )
     expected = [(name, normalized(data), id) for name, data, id in events]
     assert list(read_by_the_standard(stream)) == expected
@@ -102,9 +103,7 @@ plain_text = st.text(st.characters(codec="ascii", min_codepoint=33))
 @given(plain_text.filter(bool), st.lists(plain_text), ids)
 def test_sseclient_reads_the_same(name: str, lines: list[str], id: str) -> None:
     data = "\n".join(lines)
-    event = next(
-        SSEClient(iter([Event(name=name, data=data, id=id).encode()])).events()
-    )
+    event = next(SSEClient(iter([encode(name, data, id)])).events())
     assert (event.event, event.data, event.id) == (name, data, id)
 
 
@@ -140,14 +139,6 @@ def test_an_injected_field_is_data() -> None:
 def test_a_bad_name_is_refused(bad: str) -> None:
     with pytest.raises(EventError):
         Event(name=bad, data="{}")
-
-
-@pytest.mark.parametrize(
-    "bad", ["a\nb", "a\rb", "a\0b", "", "x" * 129, "ä", "a b", 'a"b', "a:b", "(a)"]
-)
-def test_a_bad_id_is_refused(bad: str) -> None:
-    with pytest.raises(EventError):
-        Event(name="x", data="{}", id=bad)
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:
@@ -191,7 +182,11 @@ def test_the_closing_says_why() -> None:
 
 @given(st.integers(0, 10**15), st.integers(0, 10**15))
 def test_an_id_is_read_back_as_the_position(ms: int, seq: int) -> None:
-    assert parse_id(format_id((ms, seq))) == (ms, seq)
+    id = format_id((ms, seq))
+    assert parse_id(id) == (ms, seq)
+    # A cross-origin reconnect needs no preflight for it (Fetch standard, "CORS-unsafe
+    # request-header byte"), and no header or field can be injected through it.
+    assert re.fullmatch(r"[0-9-]{1,128}", id)
 
 
 @given(any_text)

@@ -11,7 +11,7 @@ import pytest
 
 from flask_sse_push.config import Config
 from flask_sse_push.errors import ConfigError
-from flask_sse_push.events import START, Event, format_id
+from flask_sse_push.events import START, Event, Removal, encode, format_id
 from flask_sse_push.log import Backend, make_backend
 from tests.support.clients import eventually
 from tests.support.receiver import Recorder
@@ -43,7 +43,7 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
 
     def make(**options: Any) -> tuple[Backend, Recorder]:
         backend, receiver = make_backend(replace(config, **options)), Recorder()
-        backend.start(receiver)
+        backend.start(receiver, receiver)
         backends.append(backend)
         assert backend.wait_ready(5)
         return backend, receiver
@@ -91,7 +91,7 @@ def test_an_entry_is_the_event_on_the_wire(start: Start) -> None:
     assert entry.channel == "group:ä b"
     assert entry.coalesce == "key"
     assert entry.store
-    assert entry.frame == replace(event, id=format_id(position)).encode()
+    assert entry.frame == encode(event.name, event.data, format_id(position))
 
 
 def test_a_nonce_counts_once(start: Start) -> None:
@@ -193,14 +193,15 @@ def test_who_is_connected(start: Start) -> None:
     assert not backend.is_user_connected("2")
 
 
-def test_control_messages_arrive_as_their_data(start: Start) -> None:
+def test_a_removal_arrives_in_its_turn(start: Start) -> None:
     backend, receiver = start()
-    message = Event(
-        name="remove", data='{"remove":"1"}', channel="control", store=False
-    )
-    backend.append([message])
-    eventually(lambda: receiver.entries)
-    assert receiver.entries[0].frame == b'{"remove":"1"}'
+    events = [Event(data="before"), Removal.event("ä b"), Event(data="after")]
+    positions = backend.append(events)
+    eventually(lambda: len(receiver.entries) == 2)
+    [removal] = receiver.removals
+    assert removal.user == "user:ä b"
+    assert removal.position == positions[1]
+    assert receiver.texts == ["before", "after"]
 
 
 def test_health_is_json_and_reachable(start: Start) -> None:

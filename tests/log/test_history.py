@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from flask_sse_push.events import START, Entry, Position
+from flask_sse_push.events import START, Entry, Position, parse_channel
 from flask_sse_push.log.history import History
 
 CHANNELS = ("all", "user:1", "user:2", "group:a")
@@ -19,7 +19,7 @@ def make(size: int = 100, seconds: float = 60.0, most_bytes: int = 10**6) -> His
 
 
 def entry(ms: int, channel: str = "all", seq: int = 0, size: int = 10) -> Entry:
-    return Entry((ms, seq), channel, b"x" * size)
+    return Entry((ms, seq), parse_channel(channel), b"x" * size)
 
 
 def positions(entries: list[Entry]) -> list[Position]:
@@ -125,7 +125,7 @@ class Forgetting(RuleBasedStateMachine):
         last = self.all[-1].position if self.all else START
         now = int(self.now * 1000)
         position = (now, 0) if now > last[0] else (last[0], last[1] + 1)
-        added = Entry(position, channel, b"x" * size)
+        added = Entry(position, parse_channel(channel), b"x" * size)
         self.all.append(added)
         self.history.add(added)
 

@@ -54,7 +54,7 @@ def test_an_outbox_made_in_a_native_thread_sends() -> None:
         from flask_sse_push.sending.outbox import Outbox
 
         log = MemoryBackend(Config())
-        outbox = in_native_thread(lambda: Outbox(log, 10, print))
+        outbox = in_native_thread(lambda: Outbox(log.append, 10, print))
         put = lambda: outbox.put(Event(), Priority.NORMAL, None)
         receipts = [put(), in_native_thread(put)]
         assert all(receipt.wait(20) for receipt in receipts), len(outbox)
@@ -85,7 +85,7 @@ def test_greenlets_may_all_be_the_first_to_need_a_rate_limit() -> None:
         send = lambda number: sse.send_to_user(number, "n", {"n": number}, **limit)
         senders = [gevent.spawn(send, number) for number in range(5)]
         gevent.joinall(senders, raise_error=True)
-        assert len(state_of(app).worker.hub.history) == 5
+        assert len(state_of(app).engine.hub.history) == 5
         """
     )
 
@@ -97,14 +97,28 @@ def test_a_burst_in_one_go_leaves_in_turns_with_what_its_client_reads() -> None:
         import gevent.socket
         from flask_sse_push.delivery.connections import (
             HandedOffConnection,
+            Limits,
             StreamedConnection,
         )
+        from flask_sse_push.delivery.resume import Resume
+        from flask_sse_push.events import user_channel
+
+        class Response:
+            def start_response(self, status, headers):
+                pass
+
+            def force_close(self):
+                pass
 
         COUNT = 20_000
-        worker = state_of(app).worker
-        placement = (worker.hub, worker.limits, "user:ada", ())
+        hub = state_of(app).engine.hub
+        limits = Limits(pending_bytes=1024 * 1024, vanished_ms=30_000)
+        placement = (hub, limits, user_channel("ada"), ())
         near, far = gevent.socket.socketpair()
-        handed_off = HandedOffConnection(*placement, {"gunicorn.socket": near})
+        environ = {"gunicorn.socket": near, "SERVER_PROTOCOL": "HTTP/1.1"}
+        handed_off = HandedOffConnection(
+            *placement, environ, Response().start_response, "200 OK", []
+        )
         streamed = StreamedConnection(*placement)
         received = {handed_off: bytearray(), streamed: bytearray()}
 
@@ -113,7 +127,7 @@ def test_a_burst_in_one_go_leaves_in_turns_with_what_its_client_reads() -> None:
                 received[connection] += chunk
 
         for connection in received:
-            worker.hub.register(connection, worker.hub.resume_from(None), b"", ())
+            hub.register(connection, Resume(hub.position))
         gevent.spawn(read, handed_off, iter(lambda: far.recv(1 << 20), b""))
         gevent.spawn(read, streamed, streamed)
         for number in range(COUNT):

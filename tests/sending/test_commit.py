@@ -273,7 +273,7 @@ def test_an_error_after_the_commit_does_not_break_it(
     with event_published.connected_to(fail, sender=app):
         session.commit()
     assert len(caplog.records) == 2
-    assert "A receiver of sse-push-event-published failed" in caplog.text
+    assert "A receiver of the signal sse-push-event-published failed" in caplog.text
     assert len(session.scalars(select(Order)).all()) == 2
 
 

@@ -17,7 +17,8 @@ from flask_sse_push.log.redis import RedisBackend
 from flask_sse_push.names import Priority
 from flask_sse_push.runtime.backoff import Backoff
 from flask_sse_push.sending import outbox as outbox_module
-from flask_sse_push.sending.outbox import Outbox, Receipt, with_nonce
+from flask_sse_push.sending.outbox import Outbox, with_nonce
+from flask_sse_push.sending.receipt import Receipt
 from tests.support.clients import eventually
 from tests.support.receiver import Recorder
 from tests.support.redis_server import RedisServer
@@ -58,10 +59,10 @@ class Box:
     def __init__(self, size: int = 1_000) -> None:
         self.log = Flaky()
         self.receiver = Recorder()
-        self.log.start(self.receiver)
+        self.log.start(self.receiver, self.receiver)
         self.failed: list[tuple[Event, Exception]] = []
         self.outbox = Outbox(
-            self.log, size, lambda *failure: self.failed.append(failure)
+            self.log.append, size, lambda *failure: self.failed.append(failure)
         )
 
     def put(self, text: str, priority: Priority = Priority.NORMAL) -> Receipt:
@@ -212,7 +213,7 @@ def test_it_goes_on_when_what_is_told_of_a_failure_fails(
     # The fault may end the thread, which is not this test's.
     monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
 
-    outbox = Outbox(box.log, 10, fail)
+    outbox = Outbox(box.log.append, 10, fail)
     box.log.refuses = ValueError("never")
     outbox.put(Event(data="a"), Priority.NORMAL, None)
     eventually(lambda: told)
@@ -304,8 +305,8 @@ def server() -> Iterator[RedisServer]:
 def test_a_real_outage_loses_and_doubles_nothing(server: RedisServer) -> None:
     config = Config(backend_url=f"{server.url}?socket_timeout=0.3")
     backend, receiver = RedisBackend(config), Recorder()
-    backend.start(receiver)
-    outbox = Outbox(backend, 10_000, lambda event, error: None)
+    backend.start(receiver, receiver)
+    outbox = Outbox(backend.append, 10_000, lambda event, error: None)
     sent = 0
 
     def put(count: int) -> None:

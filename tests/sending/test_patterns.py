@@ -83,7 +83,7 @@ def test_a_batch_is_checked_before_the_first_is_sent(
     good = ("ada", {"message": "Hi"})
     with pytest.raises(PayloadError):
         sse.send_batch([good, ("bob", {})])
-    with pytest.raises(EventError, match="No user_id says"):
+    with pytest.raises(EventError, match="has no user_id"):
         sse.send_batch([good, {"message": "for nobody"}])
     with pytest.raises(EventError, match="user id"):
         sse.send_batch([good, (None, {"message": "for nobody"})])
@@ -152,13 +152,13 @@ def test_an_unreachable_backend_is_an_error(app: Flask) -> None:
         with pytest.raises(BackendError, match=r"SSE_PUSH_BACKEND_URL.*0 events wait"):
             sse.check_health()
     finally:
-        state_of(app).worker.stop()
+        state_of(app).engine.stop()
 
 
 def test_a_full_outbox_is_an_error(app: Flask) -> None:
     app.config["SSE_PUSH_OUTBOX_SIZE"] = 1
     sse = SSEPush(app)
     # One event on its way, of one that may wait.
-    state_of(app).worker.outbox._leaving = 1
+    state_of(app).engine.outbox._leaving = 1
     with pytest.raises(OutboxFull, match="1 events wait"):
         sse.check_health()

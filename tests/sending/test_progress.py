@@ -129,7 +129,7 @@ def test_a_loop_may_end_where_nothing_may_be_waited_for(
     app: Flask, sse: SSEPush, recorder: SSERecorder
 ) -> None:
     # The garbage collector may end one while this very thread holds the log's lock.
-    backend = state_of(app).worker.backend
+    backend = state_of(app).engine.backend
     assert isinstance(backend, MemoryBackend)
     steps = iter(sse.progress("ada", range(3)))
     assert isinstance(steps, Generator)
@@ -177,7 +177,7 @@ def test_running_states_are_ephemeral_and_the_end_is_kept(
 
 
 def test_updates_coalesce_by_task(app: Flask, sse: SSEPush) -> None:
-    history = state_of(app).worker.hub.history
+    history = state_of(app).engine.hub.history
     with sse.progress("ada", task_id="import-7"):
         pass
     [entry] = history.after(["user:ada"], START)

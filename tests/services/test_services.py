@@ -17,7 +17,7 @@ import pytest
 from flask_sse_push.errors import PayloadError
 from flask_sse_push.names import Priority
 from flask_sse_push.schemas import SchemaRegistry
-from flask_sse_push.sending.outbox import Receipt
+from flask_sse_push.sending.receipt import Receipt
 from flask_sse_push.services import ChatEvents, OrderEvents, SystemEvents
 from flask_sse_push.services.process import memory_usage, uptime_seconds
 from tests.support.servers import ROOT

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from flask_sse_push.events import CONTROL, Entry, Position
+from flask_sse_push.events import Entry, Position, Removal
 
 
 class Recorder:
-    """What the hub is to a backend."""
+    """What the hub and its registry are to a backend."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.removals: list[Removal] = []
         self.restarts: list[Position] = []
         self.users: dict[str, int] = {}
         self.anonymous = 0
@@ -17,8 +18,8 @@ class Recorder:
 
     @property
     def frames(self) -> list[bytes]:
-        """The frames delivered, control messages apart."""
-        return [entry.frame for entry in self.entries if entry.channel != CONTROL]
+        """The frames delivered."""
+        return [entry.frame for entry in self.entries]
 
     @property
     def texts(self) -> list[str]:
@@ -30,8 +31,11 @@ class Recorder:
             if line.startswith("data: ")
         ]
 
-    def deliver(self, entry: Entry) -> None:
-        self.entries.append(entry)
+    def deliver(self, entry: Entry | Removal) -> None:
+        if isinstance(entry, Removal):
+            self.removals.append(entry)
+        else:
+            self.entries.append(entry)
 
     def restart(self, base: Position) -> None:
         self.restarts.append(base)
