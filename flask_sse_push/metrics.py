@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from .application.state import state_of
 from .errors import ConfigError
+from .events import Channel, channel_kind
 from .signals import client_disconnected, event_failed, event_published
 
 try:
@@ -106,8 +107,8 @@ class Metrics(Collector):
                 family.add_metric((app,), health[key])
         return families
 
-    def _count_published(self, app: Flask, *, channel: str, **event: Any) -> None:
-        self._published.labels(app.name, channel.partition(":")[0]).inc()
+    def _count_published(self, app: Flask, *, channel: Channel, **event: Any) -> None:
+        self._published.labels(app.name, channel_kind(channel)).inc()
 
     def _count_failed(self, app: Flask, *, error: Exception, **event: Any) -> None:
         self._failed.labels(app.name, type(error).__name__).inc()

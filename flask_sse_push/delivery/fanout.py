@@ -113,8 +113,16 @@ class FanOut:
                         targeted.setdefault(connection, []).append(entry)
         now = time.monotonic()
         for connection, own in targeted.items():
-            mixed = sorted((*own, *broadcasts), key=_position) if broadcasts else own
-            self._deliver(connection, Batch(mixed, now))
+            try:
+                if broadcasts:
+                    mixed = sorted((*own, *broadcasts), key=_position)
+                    connection.deliver(Batch(mixed, now))
+                elif len(own) > 1:
+                    connection.deliver(Batch(own, now))
+                else:
+                    connection.deliver_one(own[0], now)
+            except Exception:
+                self._fail(connection)
             self._written += 1
             if self._written >= _SLICE:
                 self._breathe()
@@ -131,12 +139,6 @@ class FanOut:
                 except Exception:
                     self._fail(connection)
             self._breathe()
-
-    def _deliver(self, connection: Connection, batch: Batch) -> None:
-        try:
-            connection.deliver(batch)
-        except Exception:
-            self._fail(connection)
 
     def _fail(self, connection: Connection) -> None:
         """End a connection whose carrier has a fault; the others are not affected."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import cycle
 
-from ..events import ALL, Channel, user_channel
+from ..events import ALL, Channel, channel_member, user_channel
 from ..runtime.concurrency import give_way, native_lock
 from .connections import Connection
 
@@ -126,5 +126,6 @@ class Registry:
 
     def _counts(self, channels: Iterable[Channel]) -> dict[str, int]:
         return {
-            channel.member: len(self._users.get(channel, ())) for channel in channels
+            channel_member(channel): len(self._users.get(channel, ()))
+            for channel in channels
         }

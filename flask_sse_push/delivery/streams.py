@@ -17,6 +17,7 @@ from ..events import (
     START,
     Channel,
     Entry,
+    channel_member,
     encode_comment,
     encode_retry,
     group_channels,
@@ -176,7 +177,7 @@ class Streams:
             after = resume.cursor
         else:
             return ()
-        return self._backend.unread(user_channel.member, after)
+        return self._backend.unread(channel_member(user_channel), after)
 
     def _tell_ended(self, ended: Sequence[Ended]) -> None:
         for stream in ended:

@@ -39,14 +39,12 @@ class Event:
         if not isinstance(self.data, str):
             raise EventError(f"An event's data is text, not {self.data!r}.")
         require_encodable(self.data, "event's data")
-        # Frozen, for everybody but the constructor.
-        object.__setattr__(self, "channel", parse_channel(self.channel))
+        parse_channel(self.channel)
 
     @property
     def target(self) -> Channel:
-        """The channel, with its properties."""
-        assert isinstance(self.channel, Channel)
-        return self.channel
+        """The channel, as it has been checked."""
+        return Channel(self.channel)
 
     def at(self, position: Position) -> Entry:
         """The log entry that this event becomes at a position, encoded."""

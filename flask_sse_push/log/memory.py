@@ -15,6 +15,7 @@ from ..events import (
     Event,
     Position,
     Removal,
+    is_user_channel,
     read_entry,
     user_channel,
 )
@@ -79,7 +80,7 @@ class MemoryBackend(Backend):
         return position
 
     def _keep_unread(self, entry: Entry) -> None:
-        if self._mailbox_size and entry.store and entry.channel.is_user:
+        if self._mailbox_size and entry.store and is_user_channel(entry.channel):
             self._mailbox.add(entry)
 
     def unread(self, user_id: str, after: Position = START) -> list[Entry]:

@@ -15,6 +15,7 @@ from ...events import (
     Channel,
     Entry,
     Position,
+    channel_member,
     encode_closing,
     encode_cursor,
     encode_gap,
@@ -66,11 +67,11 @@ class Batch:
     def __init__(self, entries: Sequence[Entry], time: float) -> None:
         self.entries = entries
         self.time = time
+        self.count = len(entries)
         self.first = entries[0].position
         self.last = entries[-1].position
         self.frame = b"".join([entry.frame for entry in entries])
         self.size = len(self.frame)
-        self.count = len(entries)
 
     def after(self, cursor: Position) -> Batch | None:
         """The part of the batch that is newer than a cursor, if any is."""
@@ -83,8 +84,9 @@ class Connection(ABC):
 
     Its cursor and its counts change here and nowhere else. The hub first has it
     :meth:`load` the opening bytes, under the registry's lock, and then :meth:`begin` to
-    write, without the lock. Once loaded, it takes :meth:`deliver` and :meth:`send`:
-    what they are given waits behind the opening bytes.
+    write, without the lock. Once loaded, it takes :meth:`deliver`,
+    :meth:`deliver_one` and :meth:`send`: what these are given waits behind the opening
+    bytes.
 
     :param user_channel: whose stream it is; ``None`` gets broadcasts only.
     :param groups: the channels of the groups it is in.
@@ -148,7 +150,8 @@ class Connection(ABC):
     @property
     def user_id(self) -> str | None:
         """The user's id."""
-        return self.user_channel.member if self.user_channel is not None else None
+        channel = self.user_channel
+        return None if channel is None else channel_member(channel)
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -202,6 +205,20 @@ class Connection(ABC):
         self.events += batch.count
         self.bytes += batch.size
         self._write(batch.frame, batch.entries)
+
+    def deliver_one(self, entry: Entry, now: float) -> None:
+        """Write an entry, if it is new to the client: one alone needs no batch.
+
+        :param now: the moment, on the monotonic clock.
+        """
+        if self.cursor >= entry.position:
+            return
+        frame = entry.frame
+        self.cursor = entry.position
+        self.written = now
+        self.events += 1
+        self.bytes += len(frame)
+        self._write(frame, (entry,))
 
     def send(self, frame: bytes, now: float) -> None:
         """Write bytes that are not an entry's, such as a heartbeat.

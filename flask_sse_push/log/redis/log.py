@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...events import Event, Position
+from ...events import Event, Position, channel_member, is_user_channel
 from .entries import encode_fields, position_of
 from .keys import Keys
 from .server import Script, Server
@@ -64,8 +64,8 @@ class Log:
         arguments: list[str | bytes | int | float] = [*self._limits]
         for event in events:
             number = 0
-            if event.store and self._has_mailboxes and event.target.is_user:
-                keys.append(self._keys.mailbox(event.target.member))
+            if event.store and self._has_mailboxes and is_user_channel(event.target):
+                keys.append(self._keys.mailbox(channel_member(event.target)))
                 number = len(keys)
             arguments.append(number)
             arguments.extend(encode_fields(event))
