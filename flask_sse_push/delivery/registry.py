@@ -125,7 +125,5 @@ class Registry:
         return user_channel(user_id) in self._users
 
     def _counts(self, channels: Iterable[Channel]) -> dict[str, int]:
-        return {
-            channel_member(channel): len(self._users.get(channel, ()))
-            for channel in channels
-        }
+        users = self._users
+        return {channel_member(c): len(users.get(c, ())) for c in channels}
