@@ -1,4 +1,4 @@
-"""Order of the tests, and the rule that nothing that matters is skipped in CI."""
+"""Order of the tests, their settings, and that nothing is skipped in CI."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from flask import Flask
+from hypothesis import settings
 
 from flask_sse_push import SSEPush
+
+# How busy the machine is decides no test.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 _NEEDY = ("redis", "server", "browser", "chaos")
 
 
+@pytest.hookimpl(trylast=True)  # after the shuffling, whose order each cost keeps
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first: those that need a server, then a browser, then chaos, last."""
 

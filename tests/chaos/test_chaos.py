@@ -18,7 +18,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,15 +106,9 @@ class Trouble:
         self.redis = redis
         self.clients = clients
 
-    def workers(self) -> list[int]:
-        """The processes that serve now."""
-        master = self.server.process.pid
-        path = Path(f"/proc/{master}/task/{master}/children")
-        return [int(pid) for pid in path.read_text().split()]
-
     def end_worker(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, IndexError):
-            os.kill(random.choice(self.workers()), number)
+            os.kill(random.choice(list(self.server.workers())), number)
 
     def kill_workers(self) -> None:
         for _ in range(max(2, int(PHASE_SECONDS / 3))):
@@ -127,7 +120,7 @@ class Trouble:
         time.sleep(PHASE_SECONDS / 2)
 
     def restart_one_by_one(self) -> None:
-        for pid in self.workers():
+        for pid in self.server.workers():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
             time.sleep(PHASE_SECONDS / 6)

@@ -23,7 +23,7 @@ PENDING = 100_000
 
 
 @pytest.fixture(scope="module", params=["gunicorn-gevent", "gunicorn-gevent-unix"])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+def shared(request: pytest.FixtureRequest) -> Iterator[Server]:
     environ = {
         "SSE_PUSH_HEARTBEAT_SECONDS": "30",
         "SSE_PUSH_MAX_PENDING_BYTES": str(PENDING),
@@ -37,12 +37,25 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture
+def server(shared: Server) -> Server:
+    """The shared server, once the last test's streams are gone from it."""
+    eventually(lambda: users(shared) == [])
+    return shared
+
+
 @pytest.fixture(scope="module")
-def silent() -> Iterator[Server]:
-    """A server with no heartbeat to speak of, whose log may hold errors."""
+def shared_silent() -> Iterator[Server]:
     environ = {"SSE_PUSH_HEARTBEAT_SECONDS": "1e12"}
     with serve("gunicorn-gevent", environ=environ) as server:
         yield server
+
+
+@pytest.fixture
+def silent(shared_silent: Server) -> Server:
+    """A server with no heartbeat to speak of, whose log may hold errors."""
+    eventually(lambda: users(shared_silent) == [])
+    return shared_silent
 
 
 def send(server: Server, channel: str, data: object, **options: object) -> None:
@@ -56,9 +69,10 @@ def users(server: Server) -> list[str]:
 
 
 def worker_pid(server: Server) -> int:
-    task = server.process.pid
-    children = Path(f"/proc/{task}/task/{task}/children").read_text().split()
-    return int(children[0])
+    """The one process that serves, once there is one and no second."""
+    eventually(lambda: len(server.workers()) == 1)
+    [pid] = server.workers()
+    return pid
 
 
 def test_a_client_that_leaves_is_noticed_with_no_traffic(server: Server) -> None:
@@ -70,7 +84,8 @@ def test_a_client_that_leaves_is_noticed_with_no_traffic(server: Server) -> None
 
 
 def test_streams_take_none_of_the_servers_places(server: Server) -> None:
-    streams = [Stream(server, user=str(n)).read_opening() for n in range(2, 42, 2)]
+    # Of users to whom nothing else was sent: what they have not read would come first.
+    streams = [Stream(server, user=str(n)).read_opening() for n in range(102, 142, 2)]
     assert len(users(server)) == 20
     send(server, "group:even", {"n": 1})
     for stream in streams:
@@ -274,6 +289,7 @@ def test_a_client_that_vanished_is_given_up_by_the_kernel() -> None:
 
 
 def test_a_reload_sends_clients_to_the_new_worker_at_once(server: Server) -> None:
+    old = worker_pid(server)
     with Stream(server, user="18") as stream:
         stream.read_opening()
         start = time.monotonic()
@@ -283,6 +299,8 @@ def test_a_reload_sends_clients_to_the_new_worker_at_once(server: Server) -> Non
         assert stream.events[-1][::2] == ("sse-push-closing", {"reason": "shutdown"})
         # Far below the 30 s for which gunicorn would wait for an open stream.
         assert time.monotonic() - start < 5
+    # Until it has ended, the old worker may still take what comes next.
+    eventually(lambda: old not in server.workers())
     eventually(lambda: call(server, "GET", "/ping")[0] == 200)
 
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -37,20 +36,14 @@ def server(
             "SSE_PUSH_KEY_PREFIX": request.param,
         },
     ) as server:
-        eventually(lambda: len(workers(server)) == 3)
+        eventually(lambda: len(server.workers()) == 3)
         yield server
-
-
-def workers(server: Server) -> set[int]:
-    master = server.process.pid
-    path = Path(f"/proc/{master}/task/{master}/children")
-    return {int(pid) for pid in path.read_text().split()}
 
 
 @contextlib.contextmanager
 def only(pid: int, server: Server) -> Iterator[None]:
     """Have one worker do all the work."""
-    others = workers(server) - {pid}
+    others = server.workers() - {pid}
     for other in others:
         os.kill(other, signal.SIGSTOP)
     try:
@@ -65,7 +58,7 @@ def open_streams(server: Server, user: str) -> Iterator[list[Stream]]:
     """Some streams to each worker."""
     with contextlib.ExitStack() as stack:
         streams = []
-        for pid in workers(server):
+        for pid in server.workers():
             with only(pid, server):
                 for _ in range(STREAMS // 3):
                     stream = stack.enter_context(Stream(server, user=user))
@@ -76,7 +69,7 @@ def open_streams(server: Server, user: str) -> Iterator[list[Stream]]:
 def counts(server: Server) -> set[int]:
     """What each worker says of all connections."""
     found = set()
-    for pid in workers(server):
+    for pid in server.workers():
         with only(pid, server):
             found.add(call(server, "GET", "/state")[1]["count"])
     return found
@@ -123,10 +116,10 @@ def test_a_stream_resumes_on_a_worker_that_has_just_started(server: Server) -> N
     # URGENT is in the log when the request is answered.
     urgent = {**send, "data": {"n": 2}, "priority": "urgent"}
     missed = call(server, "POST", "/send", urgent)[1]["id"]
-    before = workers(server)
+    before = server.workers()
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: len(workers(server)) == 3 and not workers(server) & before)
+    eventually(lambda: len(server.workers()) == 3 and not server.workers() & before)
     with Stream(server, user="7", last_id=stream.last_id) as resumed:
         resumed.read_until(lambda s: bool(s.events))
         [(name, id, data)] = resumed.events

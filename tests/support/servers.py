@@ -57,6 +57,12 @@ class Server:
         """Whether streams are sockets taken from the server here."""
         return self.kind in ("gunicorn-gevent", "gunicorn-gevent-unix")
 
+    def workers(self) -> set[int]:
+        """The processes that serve now; those of gunicorn are its children."""
+        master = self.process.pid
+        path = Path(f"/proc/{master}/task/{master}/children")
+        return {int(pid) for pid in path.read_text().split()}
+
     def log(self) -> str:
         """What the server has printed."""
         self.output.seek(0)

@@ -13,6 +13,13 @@ import pytest
 
 from flask_sse_push.errors import BackendError
 from flask_sse_push.events import START
+from flask_sse_push.log.redis import reader
+from flask_sse_push.log.redis.server import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    Connection,
+    Server,
+)
 from tests.log.redis.workers import Start, Worker, send
 from tests.support.clients import eventually
 from tests.support.redis_server import RedisServer, free_port
@@ -21,30 +28,61 @@ from tests.support.servers import ROOT
 pytestmark = pytest.mark.redis
 
 
+class Tries:
+    """Which thread opened each connection, and which paused before each next try."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened: list[threading.Thread] = []
+        self.paused: list[threading.Thread] = []
+        open_one = Server.open
+
+        def note_open(server: Server, silence: float = 0.0) -> Connection:
+            self.opened.append(threading.current_thread())
+            return open_one(server, silence)
+
+        def note_pause(seconds: float) -> None:
+            self.paused.append(threading.current_thread())
+            time.sleep(seconds)
+
+        monkeypatch.setattr(Server, "open", note_open)
+        monkeypatch.setattr(reader, "sleep", note_pause)
+
+
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> Tries:
+    return Tries(monkeypatch)
+
+
 def test_an_outage_is_logged_once_and_commands_fail_within_their_bound(
-    server: RedisServer, start_on: Start, caplog: pytest.LogCaptureFixture
+    server: RedisServer,
+    start_on: Start,
+    tries: Tries,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    # Each command is one try, which waits once for a connection and for an answer.
+    assert CONNECT_SECONDS + ANSWER_SECONDS < 2.5
     caplog.set_level(logging.INFO, "flask_sse_push")
     worker = start_on()
     send(worker, "a")
+    tries.opened.clear()
     server.pause()
-    begin = time.monotonic()
     with pytest.raises(BackendError, match="Redis: "):
         send(worker, "b")
-    assert time.monotonic() - begin < 2.5
+    assert threading.current_thread() not in tries.opened
     server.stop()
-    begin = time.monotonic()
     for ask in (
         lambda: send(worker, "c"),
         worker.backend.client_count,
         lambda: worker.backend.unread("1", START),
         lambda: worker.backend.acknowledge("1", START),
     ):
+        tries.opened.clear()
         with pytest.raises(BackendError):
             ask()
-    assert time.monotonic() - begin < 2
+        assert tries.opened.count(threading.current_thread()) == 1
     assert worker.backend.health()["reachable"] is False
-    time.sleep(0.3)  # many tries
+    before = len(tries.paused)
+    eventually(lambda: len(tries.paused) >= before + 3)
     warnings = [r for r in caplog.records if r.levelno >= logging.WARNING]
     assert [r.getMessage()[:25] for r in warnings] == ["The log cannot be read; t"]
     server.start()
@@ -53,14 +91,15 @@ def test_an_outage_is_logged_once_and_commands_fail_within_their_bound(
 
 
 def test_a_worker_starts_without_a_server_and_is_ready_when_it_comes(
-    workers: list[Worker],
+    workers: list[Worker], tries: Tries
 ) -> None:
     server = RedisServer()
     worker = Worker(server.url)
     workers.append(worker)
-    begin = time.monotonic()
     worker.backend.start(worker.receiver)
-    assert time.monotonic() - begin < 0.5
+    eventually(lambda: tries.paused)
+    # Others try and wait: the start itself has not.
+    assert threading.current_thread() not in tries.opened + tries.paused
     assert not worker.backend.wait_ready(0.1)
     with server:
         assert worker.backend.wait_ready(8)
