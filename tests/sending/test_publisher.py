@@ -126,8 +126,8 @@ def test_who_is_connected_and_removal(publisher: Publisher, reader: Reader) -> N
     assert publisher.get_client_count() == 2
     assert publisher.get_connected_users() == {"7"}
     publisher.remove_client(7)
-    eventually(lambda: reader.receiver.entries)
-    assert json.loads(reader.receiver.entries[0].frame) == {"remove": "7"}
+    eventually(lambda: reader.receiver.removals)
+    assert [removal.user for removal in reader.receiver.removals] == ["user:7"]
 
 
 def test_acknowledging(publisher: Publisher, reader: Reader) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from typing import Any
 
 import pytest
 
-from flask_sse_push.events import CONTROL, START, Event
+from flask_sse_push.events import START, Event, Removal
 from flask_sse_push.log.redis import reader
 from flask_sse_push.log.redis.reader import Nonces
 from tests.log.redis.workers import Start, Worker, send, wait_for_count, wait_for_texts
@@ -56,7 +55,7 @@ def test_workers_that_start_at_once_agree_on_the_beginning(
 ) -> None:
     workers += [Worker(shared.url, key_prefix=prefix) for _ in range(5)]
     for worker in workers:
-        worker.backend.start(worker.receiver)
+        worker.backend.start(worker.receiver, worker.receiver)
     for worker in workers:
         assert worker.backend.wait_ready(5)
     assert len({tuple(worker.receiver.restarts) for worker in workers}) == 1
@@ -142,9 +141,9 @@ def test_garbage_in_a_mailbox_is_skipped(
 
 def test_removal_reaches_the_other_worker(start: Start) -> None:
     first, second = start(), start()
-    send(first, '{"remove":"7"}', name="remove", channel=CONTROL, store=False)
-    eventually(lambda: second.receiver.entries)
-    assert json.loads(second.receiver.entries[0].frame) == {"remove": "7"}
+    first.backend.append([Removal.event("7")])
+    eventually(lambda: second.receiver.removals)
+    assert [removal.user for removal in second.receiver.removals] == ["user:7"]
 
 
 def test_an_error_of_the_receiver_does_not_end_the_reading(

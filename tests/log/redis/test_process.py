@@ -96,7 +96,7 @@ def test_a_worker_starts_without_a_server_and_is_ready_when_it_comes(
     server = RedisServer()
     worker = Worker(server.url)
     workers.append(worker)
-    worker.backend.start(worker.receiver)
+    worker.backend.start(worker.receiver, worker.receiver)
     eventually(lambda: tries.paused)
     # Others try and wait: the start itself has not.
     assert threading.current_thread() not in tries.opened + tries.paused
@@ -165,7 +165,7 @@ def tick():
         gevent.sleep(0.01)
         ticks.append(1)
 gevent.spawn(tick)
-backend.start(receiver)
+backend.start(receiver, receiver)
 assert backend.wait_ready(5)
 jobs = [gevent.spawn(backend.append, [Event(data=str(n))]) for n in range(50)]
 gevent.joinall(jobs, raise_error=True)

@@ -40,7 +40,7 @@ def test_a_password_is_used_and_told_to_nobody(
         wait_for_texts(worker, ["a"])
         wrong = Worker(url.replace("s3cret", "wr0ng"), key_prefix=prefix)
         workers.append(wrong)
-        wrong.backend.start(wrong.receiver)
+        wrong.backend.start(wrong.receiver, wrong.receiver)
         with pytest.raises(BackendError) as caught:
             send(wrong, "b")
         eventually(lambda: "cannot be read" in caplog.text)
