@@ -20,6 +20,7 @@ SCHEMES = (
     "valkeys",
     "redis+sentinel",
     "rediss+sentinel",
+    "unix",
 )
 
 _log = logging.getLogger("flask_sse_push")

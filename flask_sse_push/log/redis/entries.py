@@ -1,4 +1,4 @@
-"""Events as entries of a stream: six plain fields, always the same."""
+"""Events as entries of a stream: the names of the fields, and what is in them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,35 @@ from collections.abc import Sequence
 
 from ...events import Event, Position, parse_id
 
+# The only place that spells the names; scripts are given those they need. Every entry
+# has every field.
+_CHANNEL, _NAME, _DATA, NONCE = "c", "e", "d", "n"
+_STORE, _COALESCE = "s", "k"
+
 # More entries than one millisecond can have; ids hold no more than 16 digits.
 _LAST_IN_MS = 10**16 - 1
 
 
-def encode_fields(event: Event) -> tuple[str, str, str, str, str, str]:
-    """The values of an event's fields, in the order they are written."""
+def encode(event: Event) -> tuple[str, ...]:
+    """An event's fields: names and contents by turns, as ``XADD`` takes them."""
     return (
+        _CHANNEL,
         event.channel,
+        _NAME,
         event.name,
+        _DATA,
         event.data,
+        NONCE,
         event.nonce,
+        _STORE,
         "1" if event.store else "0",
+        _COALESCE,
         event.coalesce or "",
     )
+
+
+#: How many texts :func:`encode` gives for any event.
+ENCODED_LENGTH = len(encode(Event()))
 
 
 def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
@@ -30,15 +45,16 @@ def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
     position = parse_id(id.decode())
     if position is None:
         raise ValueError("the id cannot be read")
-    texts = dict(zip(fields[::2], fields[1::2], strict=False))
+    names = [name.decode() for name in fields[::2]]
+    contents = dict(zip(names, fields[1::2], strict=False))
     try:
         event = Event(
-            name=texts[b"e"].decode(),
-            data=texts[b"d"].decode(),
-            channel=texts[b"c"].decode(),
-            store=texts.get(b"s") != b"0",
-            nonce=texts.get(b"n", b"").decode(),
-            coalesce=texts.get(b"k", b"").decode() or None,
+            name=contents[_NAME].decode(),
+            data=contents[_DATA].decode(),
+            channel=contents[_CHANNEL].decode(),
+            store=contents.get(_STORE) != b"0",
+            nonce=contents.get(NONCE, b"").decode(),
+            coalesce=contents.get(_COALESCE, b"").decode() or None,
         )
     except KeyError as error:
         raise ValueError(f"the field {error} is missing") from error
