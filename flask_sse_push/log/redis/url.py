@@ -73,6 +73,7 @@ def parse_target(url: str) -> Target:
             "SSE_PUSH_BACKEND_URL names no socket: write "
             "unix:///path/to/redis.sock?db=0."
         )
+    addresses = () if is_socket else _read_addresses(parts, bool(kind))
     _check_database("" if is_socket else path, parts.query)
     options = _read_options(scheme, parts, path)
     pool_options = {
@@ -89,7 +90,7 @@ def parse_target(url: str) -> Target:
     general = {name: options[name] for name in options if name not in personal}
     secrets = (options.get("password"), login.get("password"))
     return Target(
-        addresses=() if is_socket else _read_addresses(parts, bool(kind)),
+        addresses=addresses,
         service=service,
         connection_class=connection_class,
         options=options,

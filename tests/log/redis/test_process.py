@@ -10,16 +10,12 @@ import time
 from typing import Any
 
 import pytest
+import redis
 
 from flask_sse_push.errors import BackendError
 from flask_sse_push.events import START
 from flask_sse_push.log.redis import reader
-from flask_sse_push.log.redis.server import (
-    ANSWER_SECONDS,
-    CONNECT_SECONDS,
-    Connection,
-    Server,
-)
+from flask_sse_push.log.redis.url import ANSWER_SECONDS, CONNECT_SECONDS
 from tests.log.redis.workers import Start, Worker, send
 from tests.support.clients import eventually
 from tests.support.redis_server import RedisServer, free_port
@@ -34,17 +30,17 @@ class Tries:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened: list[threading.Thread] = []
         self.paused: list[threading.Thread] = []
-        open_one = Server.open
+        connect: Any = redis.Connection._connect
 
-        def note_open(server: Server, silence: float = 0.0) -> Connection:
+        def note_connect(connection: redis.Connection) -> Any:
             self.opened.append(threading.current_thread())
-            return open_one(server, silence)
+            return connect(connection)
 
         def note_pause(seconds: float) -> None:
             self.paused.append(threading.current_thread())
             time.sleep(seconds)
 
-        monkeypatch.setattr(Server, "open", note_open)
+        monkeypatch.setattr(redis.Connection, "_connect", note_connect)
         monkeypatch.setattr(reader, "sleep", note_pause)
 
 
