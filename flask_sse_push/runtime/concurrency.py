@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from typing import Any, Protocol
 
 import gevent
 import gevent.event
-import gevent.queue
 
 from .loops import current_loop, has_loop, run_on_loop, spawn_on_loop
 from .native import is_cooperative, native_lock, native_sleep, thread_id
@@ -20,7 +18,6 @@ __all__ = [
     "current_loop",
     "give_way",
     "is_cooperative",
-    "make_lifo_queue",
     "make_wakeup",
     "native_lock",
     "run_on_loop",
@@ -78,16 +75,6 @@ class _GeventWakeup:
 def make_wakeup() -> Wakeup:
     """A :class:`Wakeup` to wait on in this thread."""
     return _GeventWakeup() if is_cooperative() else _ThreadWakeup()
-
-
-def make_lifo_queue(size: int) -> Any:
-    """A bounded stack of the standard library's ``LifoQueue`` kind, for one loop.
-
-    gevent's own where the process is patched: its ``put_nowait`` never waits, while the
-    standard library's takes a patched lock there, and a ``gevent.Timeout`` that strikes
-    a greenlet at that lock would lose what it was putting back.
-    """
-    return (gevent.queue if is_cooperative() else queue).LifoQueue(size)
 
 
 def spawn(function: Callable[..., None], *args: object) -> None:

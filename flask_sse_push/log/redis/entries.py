@@ -6,35 +6,27 @@ from collections.abc import Sequence
 
 from ...events import Event, Position, parse_id
 
-# The only place that spells the names; scripts are given those they need. Every entry
-# has every field.
-_CHANNEL, _NAME, _DATA, NONCE = "c", "e", "d", "n"
-_STORE, _COALESCE = "s", "k"
+# The only place that spells the names of the fields, as the protocol gives them: scripts
+# are told them.
+_CHANNEL, _NAME, _DATA = b"c", b"e", b"d"
+NONCE, _STORE, _COALESCE = b"n", b"s", b"k"
+#: The names of the fields, all of which an entry has, in this order.
+FIELDS = (_CHANNEL, _NAME, _DATA, NONCE, _STORE, _COALESCE)
 
 # More entries than one millisecond can have; ids hold no more than 16 digits.
 _LAST_IN_MS = 10**16 - 1
 
 
 def encode(event: Event) -> tuple[str, ...]:
-    """An event's fields: names and contents by turns, as ``XADD`` takes them."""
+    """What the fields of an event hold, in the order of their names."""
     return (
-        _CHANNEL,
         event.channel,
-        _NAME,
         event.name,
-        _DATA,
         event.data,
-        NONCE,
         event.nonce,
-        _STORE,
         "1" if event.store else "0",
-        _COALESCE,
         event.coalesce or "",
     )
-
-
-#: How many texts :func:`encode` gives for any event.
-ENCODED_LENGTH = len(encode(Event()))
 
 
 def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
@@ -45,8 +37,7 @@ def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
     position = parse_id(id.decode())
     if position is None:
         raise ValueError("the id cannot be read")
-    names = [name.decode() for name in fields[::2]]
-    contents = dict(zip(names, fields[1::2], strict=False))
+    contents = dict(zip(fields[::2], fields[1::2], strict=False))
     try:
         event = Event(
             name=contents[_NAME].decode(),

@@ -1,8 +1,8 @@
 -- Tells a reader whether the log still has all entries after the last one it read.
 --
 -- KEYS: the log.
--- ARGV: the last position read, as milliseconds and number, and the values of a marker:
--- names and contents of its fields by turns.
+-- ARGV: the last position read, as milliseconds and number, and the fields of a marker:
+-- names and contents by turns.
 -- Answers nothing when the entry at the position is still there: all after it is, too.
 -- Otherwise the first entry after it, which is the marker, appended now, where there is
 -- none. Whoever comes second finds the marker of the first. A marker leaves room for a

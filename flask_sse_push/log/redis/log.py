@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...events import Event, Position, channel_member, is_user_channel
-from .entries import ENCODED_LENGTH, encode, position_of
+from .entries import FIELDS, encode, position_of
 from .keys import Keys
 from .scripts import load_script
 from .server import Server
@@ -34,7 +34,7 @@ class Log:
         self._keys = keys
         self._has_mailboxes = mailbox_size > 0
         mailbox_ms = int(mailbox_seconds * 1000)
-        self._options = (size, mailbox_size, mailbox_ms, ENCODED_LENGTH)
+        self._options = (size, mailbox_size, mailbox_ms, len(FIELDS), *FIELDS)
 
     def append(self, events: Sequence[Event]) -> list[Position]:
         """Append events in one step, to the log and to their users' mailboxes.

@@ -16,7 +16,7 @@ from redis.connection import (
 )
 from redis.sentinel import Sentinel
 
-from ...runtime.concurrency import current_loop, make_lifo_queue
+from ...runtime.concurrency import current_loop
 from .url import Address, Target
 
 try:
@@ -113,7 +113,6 @@ class Pools:
             options["locate"] = self._make_locate()
         return BlockingConnectionPool(  # type: ignore[no-untyped-call]
             connection_class=connection_class,
-            queue_class=make_lifo_queue,
             **options,
             **_WITHOUT_NOTIFICATIONS,
         )

@@ -7,13 +7,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from ...errors import BackendError
 from ...events import CONTROL, START, Event, Position, format_id, read_entry, to_json
 from ...runtime.backoff import Backoff
 from ...runtime.concurrency import give_way, sleep
 from ..backend import Receiver
-from .entries import before, decode, encode, position_of
+from .entries import FIELDS, before, decode, encode, position_of
 from .keys import Keys
 from .scripts import load_script
 from .server import Redirected, Server, Session
@@ -179,13 +180,12 @@ class LogReader:
             data=to_json({"start": format_id(self._position)}),
             store=False,
         )
-        answer = session.run(
-            _FIND_PLACE, [self._key], [*self._position, *encode(marker)]
-        )
+        fields = chain(*zip(FIELDS, encode(marker), strict=True))
+        answer = session.run(_FIND_PLACE, [self._key], [*self._position, *fields])
         self.heard = time.monotonic()
         if not answer:
             return False
-        id, fields = answer
+        id, found = answer
         base = before(position_of(id))
         if base == self._position:
             return False
@@ -195,7 +195,7 @@ class LogReader:
                 format_id(self._position),
             )
         self._position = base
-        if not _is_marker(id, fields):  # which is about to be read, and says the same
+        if not _is_marker(id, found):  # which is about to be read, and says the same
             self._restart(base)
         return True
 
