@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from ...events import Event, Position, parse_id
 
-# The only place that spells the names of the fields, as the protocol gives them: scripts
-# are told them.
+# The only place that spells the names of the fields; scripts are told them.
 _CHANNEL, _NAME, _DATA = b"c", b"e", b"d"
 NONCE, _STORE, _COALESCE = b"n", b"s", b"k"
 #: The names of the fields, all of which an entry has, in this order.

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from itertools import chain
 
 from ...errors import BackendError
 from ...events import CONTROL, START, Event, Position, format_id, read_entry, to_json
@@ -180,8 +179,10 @@ class LogReader:
             data=to_json({"start": format_id(self._position)}),
             store=False,
         )
-        fields = chain(*zip(FIELDS, encode(marker), strict=True))
-        answer = session.run(_FIND_PLACE, [self._key], [*self._position, *fields])
+        arguments: list[str | bytes | int] = [*self._position]
+        for field in zip(FIELDS, encode(marker), strict=True):
+            arguments.extend(field)
+        answer = session.run(_FIND_PLACE, [self._key], arguments)
         self.heard = time.monotonic()
         if not answer:
             return False
