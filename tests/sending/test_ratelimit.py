@@ -51,6 +51,16 @@ def test_the_configured_limit_is_by_receiver_and_event_name(app: Flask) -> None:
     assert 3590 < caught.value.retry_after <= 3600
 
 
+def test_the_scheme_of_the_backend_may_be_in_upper_case(app: Flask) -> None:
+    app.config.update(SSE_PUSH_BACKEND_URL="MEMORY://", SSE_PUSH_RATE_LIMIT="1/hour")
+    sse = SSEPush(app)
+    with SSERecorder(app) as recorder:
+        sse.send_to_user("ada", "notification", NOTE)
+        with pytest.raises(RateLimitExceeded):
+            sse.send_to_user("ada", "notification", NOTE)
+    assert len(recorder.events) == 1
+
+
 def test_an_event_s_own_limit_takes_the_place_of_the_configured_one(
     app: Flask,
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clients import eventually
 from tests.support.redis_server import RedisServer
 from tests.support.servers import ROOT
 
@@ -109,3 +110,43 @@ input()
     assert more_descriptors <= descriptors + _SLACK
     # A marker at the start, then two events a send.
     assert server.command("XLEN", f"{{{prefix}}}:log") == 1 + 2 * (40 + _SENDS)
+
+
+def test_a_fork_makes_its_own_connections(server: RedisServer, prefix: str) -> None:
+    script = """
+import os
+from flask_sse_push import Publisher
+
+publisher = Publisher.from_url(sys.argv[1], key_prefix=sys.argv[2])
+here = os.getpid()
+
+def publish():
+    publisher.broadcast("e", {"child": os.getpid() != here})
+
+for _ in range(2):  # on connections just opened, then on those of the pools
+    publish()
+    gevent.get_hub().threadpool.apply(publish)
+child = os.fork()
+for _ in range(20):
+    publish()
+    gevent.get_hub().threadpool.apply(publish)
+if not child:
+    publisher.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+publisher.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", _APPLICATION + script, server.url, prefix],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    log = server.command("XRANGE", f"{{{prefix}}}:log", "-", "+")
+    data = [fields[b"d"] for _, fields in log]
+    assert sum(b'"child":true' in one for one in data) == 40
+    assert sum(b'"child":false' in one for one in data) == 44
+    eventually(lambda: len(server.client.client_list()) == 1)
