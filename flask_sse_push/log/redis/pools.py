@@ -14,7 +14,7 @@ from redis.connection import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from ...runtime.concurrency import current_loop
 from .url import Address, Target
@@ -121,21 +121,43 @@ class Pools:
         target = self._target
         if target.service is None:
             return self._locate
-        sentinel = Sentinel([])  # type: ignore[no-untyped-call]
-        # Made here, as its own take the options of ``redis.Redis``, not a connection's.
-        sentinel.sentinels = [
-            redis.Redis(
-                connection_pool=ConnectionPool(
-                    connection_class=target.connection_class,
-                    host=host,
-                    port=port,
-                    **target.sentinel_options,
-                    **_WITHOUT_NOTIFICATIONS,
-                )
+        return partial(_ask_sentinels, _make_sentinel(target), target)
+
+
+def _make_sentinel(target: Target) -> Sentinel:
+    sentinel = Sentinel([])  # type: ignore[no-untyped-call]
+    # Made here, as its own take the options of ``redis.Redis``, not a connection's.
+    sentinel.sentinels = [
+        redis.Redis(
+            connection_pool=ConnectionPool(
+                connection_class=target.connection_class,
+                host=host,
+                port=port,
+                **target.sentinel_options,
+                **_WITHOUT_NOTIFICATIONS,
             )
-            for host, port in target.addresses
-        ]
-        return partial(sentinel.discover_master, target.service)
+        )
+        for host, port in target.addresses
+    ]
+    return sentinel
+
+
+def _ask_sentinels(sentinel: Sentinel, target: Target) -> Address:
+    try:
+        address: Address = sentinel.discover_master(target.service)  # type: ignore[no-untyped-call]
+    except MasterNotFoundError as error:
+        # Its own text holds every option of every connection, and hardly a reason.
+        names = ", ".join(f"{host}:{port}" for host, port in target.addresses)
+        raise redis.ConnectionError(
+            f"no sentinel of {names} says where the service {target.service!r} is: it "
+            "cannot be reached, refuses the password, or does not know the service or "
+            "a primary of it that lives"
+        ) from error
+    finally:
+        # They are asked for new connections only, which are few.
+        for one in sentinel.sentinels:
+            one.connection_pool.disconnect(inuse_connections=False)
+    return address
 
 
 def _close_idle(pool: BlockingConnectionPool) -> None:

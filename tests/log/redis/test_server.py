@@ -129,7 +129,7 @@ def test_busy_connections_are_waited_for_no_longer_than_an_answer(
     server = Server(f"{shared.url}?max_connections=1&socket_timeout=0.3")
 
     pool: Any = server._pools.get()
-    connection = pool.get_connection()
+    connection = server._take(pool)
     with pytest.raises(BackendError, match="All 1 connections are busy"):
         server.call(("PING",))
     pool.release(connection)

@@ -106,3 +106,13 @@ def test_sentinel_says_where_the_primary_is(workers: list[Worker], prefix: str) 
             worker.backend.stop()
         finally:
             sentinel.close()
+
+
+def test_sentinels_that_cannot_be_reached_are_named() -> None:
+    sentinels = f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}"
+    server = Server(f"redis+sentinel://{sentinels}/shop/0?sentinel_password=s3cret")
+    with pytest.raises(BackendError) as caught:
+        server.call(("PING",))
+    expected = f"no sentinel of {sentinels.replace(',', ', ')} says where the service"
+    assert expected in str(caught.value)
+    assert "s3cret" not in str(caught.value)
