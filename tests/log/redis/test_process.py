@@ -176,9 +176,30 @@ print("fine")
 """
 
 
-def test_under_gevent(shared: RedisServer) -> None:
+_TIMEOUTS = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import sys
+import gevent
+from flask_sse_push.log.redis.server import Server
+
+server = Server(sys.argv[1] + "?max_connections=1")
+for number in range(20):
+    with gevent.Timeout(0.01, False):
+        server.call(("BLPOP", "nothing", 0.02 + number / 1000))
+    assert server.call(("ECHO", str(number))) == [str(number).encode()]
+waiting = [gevent.spawn(server.call, ("ECHO", str(number))) for number in range(50)]
+gevent.joinall(waiting, raise_error=True)
+assert [job.value for job in waiting] == [[str(n).encode()] for n in range(50)]
+server.close()
+print("fine")
+"""
+
+
+@pytest.mark.parametrize("script", [_GEVENT, _TIMEOUTS], ids=["greenlets", "timeouts"])
+def test_under_gevent(shared: RedisServer, script: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _GEVENT, shared.url],
+        [sys.executable, "-c", script, shared.url],
         cwd=ROOT,
         capture_output=True,
         text=True,
