@@ -12,32 +12,20 @@ from redis.connection import (
     Connection,
     ConnectionPool,
     SSLConnection,
-    UnixDomainSocketConnection,
 )
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from ...runtime.concurrency import current_loop
 from .url import Address, Target
 
-try:
-    from redis.maint_notifications import MaintNotificationsConfig
-except ModuleNotFoundError:  # before redis-py 7
-    _WITHOUT_NOTIFICATIONS: dict[str, Any] = {}
-else:
-    # Pools would ask each server for the notices of one vendor's cloud, a round trip
-    # more for each connection, and then use connections with unread answers.
-    _WITHOUT_NOTIFICATIONS = {
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False)
-    }
-
 
 class _Located:
     """A connection that asks where the server is each time it connects.
 
-    redis-py's own connections know one address for good, and those of its
-    ``SentinelConnectionPool`` ask sentinels only. This one serves for both, and for
-    URLs of several hosts and a cluster's redirections, which that pool cannot follow;
-    nor does that pool wait for a connection that comes free.
+    redis-py's own connections know one address for good, and its
+    ``SentinelConnectionPool`` asks sentinels only: it follows neither a URL of several
+    hosts nor a cluster's redirection, and it does not wait for a connection that comes
+    free. This one does for all of them, in the pool that waits.
     """
 
     def __init__(self, *, locate: Callable[[], Address], **options: Any) -> None:
@@ -66,7 +54,7 @@ class Pools:
     Under gevent a connection belongs to the event loop of the thread that opened it, so
     each loop has a pool; there are two of them at most.
 
-    :param locate: says which server of the target to connect to.
+    :param locate: says which server to connect to, where no sentinel does.
     """
 
     def __init__(self, target: Target, locate: Callable[[], Address]) -> None:
@@ -106,45 +94,39 @@ class Pools:
 
     def _make_pool(self) -> BlockingConnectionPool:
         target = self._target
-        options = {**target.options, **target.pool_options}
-        connection_class = target.connection_class
-        if connection_class is not UnixDomainSocketConnection:
-            connection_class = _LOCATED[connection_class]
-            options["locate"] = self._make_locate()
-        return BlockingConnectionPool(  # type: ignore[no-untyped-call]
-            connection_class=connection_class,
-            **options,
-            **_WITHOUT_NOTIFICATIONS,
-        )
-
-    def _make_locate(self) -> Callable[[], Address]:
-        target = self._target
-        if target.service is None:
-            return self._locate
-        return partial(_ask_sentinels, _make_sentinel(target), target)
+        options = dict(target.options)
+        if target.addresses:
+            base = options.get("connection_class", Connection)
+            options["connection_class"] = _LOCATED[base]
+            options["locate"] = (
+                _make_sentinel(target) if target.service else self._locate
+            )
+        return BlockingConnectionPool(**options)  # type: ignore[no-untyped-call]
 
 
-def _make_sentinel(target: Target) -> Sentinel:
+def _close_idle(pool: BlockingConnectionPool) -> None:
+    for connection in list(pool.pool.queue):
+        if connection is not None:  # a place that was never used
+            connection.disconnect()
+
+
+def _make_sentinel(target: Target) -> Callable[[], Address]:
     sentinel = Sentinel([])  # type: ignore[no-untyped-call]
     # Made here, as its own take the options of ``redis.Redis``, not a connection's.
     sentinel.sentinels = [
         redis.Redis(
             connection_pool=ConnectionPool(
-                connection_class=target.connection_class,
-                host=host,
-                port=port,
-                **target.sentinel_options,
-                **_WITHOUT_NOTIFICATIONS,
+                host=host, port=port, **target.sentinel_options
             )
         )
         for host, port in target.addresses
     ]
-    return sentinel
+    return partial(_ask_sentinels, sentinel, target)
 
 
-def _ask_sentinels(sentinel: Sentinel, target: Target) -> Address:
+def _ask_sentinels(sentinel: Any, target: Target) -> Address:
     try:
-        address: Address = sentinel.discover_master(target.service)  # type: ignore[no-untyped-call]
+        address: Address = sentinel.discover_master(target.service)
     except MasterNotFoundError as error:
         # Its own text holds every option of every connection, and hardly a reason.
         names = ", ".join(f"{host}:{port}" for host, port in target.addresses)
@@ -158,9 +140,3 @@ def _ask_sentinels(sentinel: Sentinel, target: Target) -> Address:
         for one in sentinel.sentinels:
             one.connection_pool.disconnect(inuse_connections=False)
     return address
-
-
-def _close_idle(pool: BlockingConnectionPool) -> None:
-    for connection in list(pool.pool.queue):
-        if connection is not None:  # a place that was never used
-            connection.disconnect()

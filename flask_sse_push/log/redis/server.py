@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from inspect import Parameter, signature
 from queue import Empty
 from typing import Any
 
@@ -33,31 +32,33 @@ from ...errors import BackendError
 from ...runtime.concurrency import run_on_loop
 from .pools import Pools
 from .scripts import Script
-from .url import Address, parse_target
+from .url import Address, Target, parse_target
 
 Command = Sequence[str | bytes | int | float]
 
 # Redirections followed for one command.
 _MAX_MOVES = 3
-# Before redis-py 5.3 pools asked for a command's name, and did nothing with it.
-_UNUSED_NAME = (
-    ("",)
-    if signature(BlockingConnectionPool.get_connection)
-    .parameters["command_name"]
-    .default
-    is Parameter.empty
-    else ()
-)
 # Answers that no further try will change.
 _CREDENTIALS = (AuthenticationError, NoPermissionError)
 
 
+# Answers that name another server, or call for one.
+_ELSEWHERE = (MovedError, ReadOnlyError)
+
+
 class Redirected(BackendError):
-    """The data is on another server, which the next connection will go to."""
+    """The data is on another server, to which the next connection goes."""
+
+
+class _NotLoaded(BackendError):
+    """The server does not have a script."""
 
 
 class Commands(ABC):
     """What takes commands: the server, or one connection to it."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
 
     def call(self, *commands: Command) -> list[Any]:
         """Run commands in one round trip.
@@ -68,7 +69,7 @@ class Commands(ABC):
         try:
             return self._ask(commands)
         except (RedisError, OSError) as error:
-            raise self.translate(error) from self._cause(error)
+            raise translate(error, self._target) from _cause(error, self._target)
 
     def run(self, script: Script, keys: Sequence[str], arguments: Command) -> Any:
         """Run a script.
@@ -77,28 +78,10 @@ class Commands(ABC):
         """
         rest = (len(keys), *keys, *arguments)
         try:
-            try:
-                [answer] = self._ask([("EVALSHA", script.digest, *rest)])
-            except NoScriptError:
-                [answer] = self._ask([("EVAL", script.text, *rest)])
-        except (RedisError, OSError) as error:
-            raise self.translate(error) from self._cause(error)
+            [answer] = self.call(("EVALSHA", script.digest, *rest))
+        except _NotLoaded:
+            [answer] = self.call(("EVAL", script.text, *rest))
         return answer
-
-    def translate(self, error: Exception) -> BackendError:
-        """The error to raise for one of redis-py's."""
-        text = self.redact(str(error))
-        if isinstance(error, _CREDENTIALS):
-            return BackendError(
-                "Redis refuses the user or the password: put them right in the URL, "
-                f"as in redis://user:password@host ({text})"
-            )
-        kind = Redirected if redirection(error) else BackendError
-        return kind(f"Redis: {text}")
-
-    @abstractmethod
-    def redact(self, text: str) -> str:
-        """A text without the passwords of the URL."""
 
     @abstractmethod
     def _ask(self, commands: Sequence[Command]) -> list[Any]:
@@ -106,9 +89,6 @@ class Commands(ABC):
 
         :raises RedisError: an answer is an error, or none came.
         """
-
-    def _cause(self, error: Exception) -> Exception | None:
-        return None if self.redact(str(error)) != str(error) else error
 
 
 class Server(Commands):
@@ -119,7 +99,7 @@ class Server(Commands):
     """
 
     def __init__(self, url: str) -> None:
-        self._target = parse_target(url)
+        super().__init__(parse_target(url))
         self._pools = Pools(self._target, self._locate)
         self._moved: Address | None = None
         self._turn = 0
@@ -131,33 +111,26 @@ class Server(Commands):
         :raises BackendError: no connection.
         """
         try:
-            return Session(self, self._pools.connect(silence))
+            return Session(self, self._target, self._pools.connect(silence))
         except (RedisError, OSError) as error:
             self.follow(error)
-            raise self.translate(error) from self._cause(error)
+            raise translate(error, self._target) from _cause(error, self._target)
 
     def close(self) -> None:
         """Close the connections that nobody uses now."""
         self._pools.close_idle()
-
-    def redact(self, text: str) -> str:
-        # Servers quote a command they do not understand, HELLO with its password too.
-        for secret in self._target.secrets:
-            text = text.replace(secret, "***")
-        return text
 
     def follow(self, failure: Exception) -> None:
         """Go where a failure says the data is: a cluster's other node, a new primary.
 
         Where it says nothing, the next connection goes to the URL's next host.
         """
-        moved = redirection(failure)
-        if moved and self._target.addresses:  # which a Unix socket has not
-            self._moved = (moved.host or self._locate()[0], int(moved.port))
+        if isinstance(failure, MovedError) and self._target.addresses:
+            self._moved = (failure.host or self._locate()[0], int(failure.port))
         else:
             self._moved = None
             self._turn += 1
-        if moved or isinstance(failure, ReadOnlyError):
+        if isinstance(failure, _ELSEWHERE):
             self.close()
 
     def exchange(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
@@ -191,23 +164,21 @@ class Server(Commands):
         try:
             answers = self.exchange(connection, commands)
             for _ in range(_MAX_MOVES):
-                failure = first_error(answers)
-                if failure is None or not (
-                    redirection(failure) or isinstance(failure, ReadOnlyError)
-                ):
+                failure = _first_error(answers)
+                if not isinstance(failure, _ELSEWHERE):
                     break
                 self.follow(failure)
                 connection.disconnect()
                 answers = self.exchange(connection, commands)
         finally:
             pool.release(connection)  # type: ignore[no-untyped-call]
-        if failure := first_error(answers):
+        if failure := _first_error(answers):
             raise failure
         return answers
 
     def _take(self, pool: BlockingConnectionPool) -> Any:
         try:
-            return pool.get_connection(*_UNUSED_NAME)  # type: ignore[no-untyped-call]
+            return pool.get_connection()  # type: ignore[no-untyped-call]
         except RedisError as error:
             if isinstance(error.__context__, Empty):
                 raise redis.TimeoutError(
@@ -221,7 +192,8 @@ class Server(Commands):
 class Session(Commands):
     """Commands on one connection, which ends with the first failure."""
 
-    def __init__(self, server: Server, connection: Any) -> None:
+    def __init__(self, server: Server, target: Target, connection: Any) -> None:
+        super().__init__(target)
         self._server = server
         self._connection = connection
 
@@ -229,27 +201,32 @@ class Session(Commands):
         """Close the connection, whoever waits for an answer on it."""
         self._connection.disconnect()
 
-    def redact(self, text: str) -> str:
-        return self._server.redact(text)
-
     def _ask(self, commands: Sequence[Command]) -> list[Any]:
         answers = self._server.exchange(self._connection, commands)
-        if failure := first_error(answers):
+        if failure := _first_error(answers):
             if not isinstance(failure, NoScriptError):
                 self._server.follow(failure)
             raise failure
         return answers
 
 
-def redirection(error: Exception) -> MovedError | None:
-    """A cluster's "it is elsewhere", if that is what the error is."""
-    if isinstance(error, MovedError):
-        return error
-    # Before redis-py 6 only its cluster client knew this error from others.
-    text = str(error)
-    return MovedError(text[len("MOVED ") :]) if text.startswith("MOVED ") else None
-
-
-def first_error(answers: Sequence[Any]) -> ResponseError | None:
+def _first_error(answers: Sequence[Any]) -> ResponseError | None:
     """The first error among answers."""
     return next((a for a in answers if isinstance(a, ResponseError)), None)
+
+
+def translate(error: Exception, target: Target) -> BackendError:
+    """The error to raise for one of redis-py's."""
+    # Servers quote a command they do not understand, HELLO with its password too.
+    text = target.redact(str(error))
+    if isinstance(error, _CREDENTIALS):
+        return BackendError(
+            "Redis refuses the user or the password: put them right in the URL, as in "
+            f"redis://user:password@host ({text})"
+        )
+    kind = {MovedError: Redirected, NoScriptError: _NotLoaded}.get(type(error))
+    return (kind or BackendError)(f"Redis: {text}")
+
+
+def _cause(error: Exception, target: Target) -> Exception | None:
+    return None if target.redact(str(error)) != str(error) else error

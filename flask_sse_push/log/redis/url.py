@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-import redis
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
+from redis.connection import BlockingConnectionPool, parse_url
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -21,45 +20,44 @@ CONNECT_SECONDS = ANSWER_SECONDS = 1.0
 # Connections that the commands of one process share.
 _MAX_CONNECTIONS = 16
 _PORT, _SENTINEL_PORT = 6379, 26379
-# Options that are not a connection's: the pool's, and those set here.
-_POOL_OPTIONS = ("max_connections", "timeout")
-_NOT_TAKEN = ("host", "port", "decode_responses", "retry_on_error")
+# Options of a URL that sentinels are not asked with, and those that nobody may set.
+_NOT_SENTINELS = ("db", "username", "password", "client_name", "timeout")
+_NOT_TAKEN = ("host", "port", "decode_responses", "retry_on_error", "retry_on_timeout")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Target:
-    """Where a URL leads.
+    """Where a URL leads."""
 
-    :param addresses: servers, of which one at a time is asked, or sentinels; none for a
-        Unix socket, whose path is an option.
-    :param service: the name by which sentinels know the primary.
-    :param connection_class: redis-py's class for TCP, TLS or a Unix socket.
-    :param options: what the class takes, apart from the address.
-    :param sentinel_options: the same for connections to sentinels.
-    :param pool_options: what a pool takes beside.
-    :param secrets: texts that are shown to nobody.
-    """
-
+    #: Servers, of which one at a time is asked, or sentinels; none for a Unix socket.
     addresses: tuple[Address, ...]
+    #: The name by which sentinels know the primary.
     service: str | None
-    connection_class: type[Any]
+    #: What redis-py's pool and its connections take, apart from the address.
     options: dict[str, Any]
+    #: The same for connections to sentinels.
     sentinel_options: dict[str, Any]
-    pool_options: dict[str, Any]
-    secrets: tuple[str, ...]
+
+    def redact(self, text: str) -> str:
+        """A text without the passwords of the URL."""
+        for options in (self.options, self.sentinel_options):
+            if password := options.get("password"):
+                text = text.replace(password, "***")
+        return text
 
 
 def parse_target(url: str) -> Target:
-    """Read a URL. Query options are redis-py's; ``sentinel_`` before a user name or
-    password makes it the sentinels'.
+    """Read a URL. Query options are redis-py's; ``sentinel_`` before ``username`` or
+    ``password`` makes it the sentinels'.
 
     :raises ConfigError: the URL has no host, a wrong port or a wrong option.
     """
     parts = urlsplit(url)
     scheme, _, kind = parts.scheme.replace("valkey", "redis").partition("+")
-    path = parts.path
-    service = None
-    if kind == "sentinel":
+    login, at, hosts = parts.netloc.rpartition("@")
+    path, service = parts.path, None
+    addresses: tuple[Address, ...] = ()
+    if kind:
         name, _, database = path.strip("/").partition("/")
         if not name:
             raise ConfigError(
@@ -67,100 +65,69 @@ def parse_target(url: str) -> Target:
                 "redis+sentinel://host:26379,host:26379/service/0."
             )
         service, path = unquote(name), f"/{database}"
-    is_socket = scheme == "unix"
-    if is_socket and path in ("", "/"):
+    if scheme != "unix":
+        addresses = _read_addresses(hosts, _SENTINEL_PORT if kind else _PORT)
+        _check_database(path.strip("/"))
+        hosts = "localhost"  # redis-py reads URLs with one host only
+    elif not path.strip("/"):
         raise ConfigError(
             "SSE_PUSH_BACKEND_URL names no socket: write "
             "unix:///path/to/redis.sock?db=0."
         )
-    addresses = () if is_socket else _read_addresses(parts, bool(kind))
-    _check_database("" if is_socket else path, parts.query)
-    options = _read_options(scheme, parts, path)
-    pool_options = {
-        name: options.pop(name) for name in _POOL_OPTIONS if name in options
-    }
-    login = {
-        name: options.pop(f"sentinel_{name}")
-        for name in ("username", "password")
-        if f"sentinel_{name}" in options
-    }
-    connection_class = options.pop("connection_class", redis.Connection)
-    _try_options(connection_class, options)
-    personal = ("db", "username", "password", "client_name")
-    general = {name: options[name] for name in options if name not in personal}
-    secrets = (options.get("password"), login.get("password"))
-    return Target(
-        addresses=addresses,
-        service=service,
-        connection_class=connection_class,
-        options=options,
-        sentinel_options={**general, **login},
-        pool_options={
-            "max_connections": _MAX_CONNECTIONS,
-            "timeout": options["socket_timeout"],
-            **pool_options,
-        },
-        secrets=tuple(secret for secret in secrets if secret),
-    )
+    for database in parse_qs(parts.query).get("db", ()):
+        _check_database(database)
+    try:
+        options = _read_options(f"{scheme}://{login}{at}{hosts}{path}?{parts.query}")
+        sentinel_login = {
+            name: options.pop(f"sentinel_{name}")
+            for name in ("username", "password")
+            if f"sentinel_{name}" in options
+        }
+        pool: Any = BlockingConnectionPool(**options)  # type: ignore[no-untyped-call]
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError, RedisError) as error:
+        raise ConfigError(
+            f"SSE_PUSH_BACKEND_URL has an option that redis-py does not take: {error}"
+        ) from error
+    general = {name: options[name] for name in options if name not in _NOT_SENTINELS}
+    return Target(addresses, service, options, {**general, **sentinel_login})
 
 
-def _check_database(path: str, query: str) -> None:
-    for name in (*parse_qs(query).get("db", ()), unquote(path).strip("/")):
-        if name and not name.isdecimal():
-            # It is not shown: it may be the rest of a password with a slash.
-            raise ConfigError(
-                "SSE_PUSH_BACKEND_URL names a database that is not a number: write "
-                "redis://host:6379/0, or ?db=0 at the end of a unix:// URL."
-            )
+def _check_database(name: str) -> None:
+    if name and not name.isdecimal():
+        # It is not shown: it may be the rest of a password with a slash.
+        raise ConfigError(
+            "SSE_PUSH_BACKEND_URL names a database that is not a number: write "
+            "redis://host:6379/0, or ?db=0 at the end of a unix:// URL."
+        )
 
 
-def _read_addresses(parts: SplitResult, are_sentinels: bool) -> tuple[Address, ...]:
-    default = _SENTINEL_PORT if are_sentinels else _PORT
-    addresses = []
-    for text in parts.netloc.rpartition("@")[2].split(","):
-        try:
-            one = urlsplit(f"//{text}")
-            addresses.append((one.hostname or "localhost", one.port or default))
-        except ValueError as error:
-            raise ConfigError(
-                "SSE_PUSH_BACKEND_URL has a host that cannot be read: write host:port, "
-                "and in a user or password %2F for /, %3F for ?, %23 for #, %40 for @."
-            ) from error
-    return tuple(addresses)
+def _read_addresses(hosts: str, default_port: int) -> tuple[Address, ...]:
+    try:
+        ones = [urlsplit(f"//{host}") for host in hosts.split(",")]
+        return tuple((o.hostname or "localhost", o.port or default_port) for o in ones)
+    except ValueError as error:
+        raise ConfigError(
+            "SSE_PUSH_BACKEND_URL has a host that cannot be read: write host:port, and "
+            "in a user or password %2F for /, %3F for ?, %23 for #, %40 for @."
+        ) from error
 
 
-def _read_options(scheme: str, parts: SplitResult, path: str) -> dict[str, Any]:
-    """The URL's options, as redis-py reads them."""
-    login, at, _ = parts.netloc.rpartition("@")
-    # Hosts are read here: redis-py knows URLs with one host only.
-    host = "" if scheme == "unix" else "localhost"
+def _read_options(url: str) -> dict[str, Any]:
     options: dict[str, Any] = {
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": ANSWER_SECONDS,
+        "max_connections": _MAX_CONNECTIONS,
+        # Nothing here needs the third, for which redis-py asks each server for notices
+        # of its maintenance, a round trip more for each connection.
+        "protocol": 2,
+        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
+        **parse_url(url),  # type: ignore[no-untyped-call]
     }
-    if scheme != "unix":
-        options["socket_keepalive"] = True
-    try:
-        read = parse_url(f"{scheme}://{login}{at}{host}{path}?{parts.query}")  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        raise _wrong_option(error) from error
-    options.update(read)
     for name in _NOT_TAKEN:
         options.pop(name, None)
+    options.setdefault("timeout", options["socket_timeout"])
     # redis-py's default, ten retries, wrote one event twice in 7 of 8 runs when the
     # answer was lost. Whoever has given an event its nonce tries again.
-    options.update(retry=Retry(NoBackoff(), 0), retry_on_timeout=False)
+    options["retry"] = Retry(NoBackoff(), 0)
     return options
-
-
-def _try_options(connection_class: type[Any], options: dict[str, Any]) -> None:
-    try:
-        connection_class(**options)
-    except (ValueError, TypeError, RedisError) as error:
-        raise _wrong_option(error) from error
-
-
-def _wrong_option(error: Exception) -> ConfigError:
-    return ConfigError(
-        f"SSE_PUSH_BACKEND_URL has an option that redis-py does not take: {error}"
-    )

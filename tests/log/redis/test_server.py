@@ -23,7 +23,8 @@ from flask_sse_push.errors import BackendError, ConfigError
 from flask_sse_push.events import START
 from flask_sse_push.log.redis import RedisBackend
 from flask_sse_push.log.redis.scripts import Script
-from flask_sse_push.log.redis.server import Server
+from flask_sse_push.log.redis.server import Server, translate
+from flask_sse_push.log.redis.url import parse_target
 from tests.log.redis.workers import Worker, send, wait_for_texts
 from tests.support.clients import eventually
 from tests.support.redis_server import RedisServer
@@ -57,8 +58,9 @@ def test_a_password_is_used_and_told_to_nobody(
 
 
 def test_a_server_that_quotes_the_password_is_not_quoted() -> None:
-    server = Server("redis://user:pa55@host")
-    error = server.translate(ValueError("unknown command HELLO 3 AUTH user pa55"))
+    target = parse_target("redis://user:pa55@host")
+    quote = "unknown command HELLO 3 AUTH user pa55"
+    error = translate(ValueError(quote), target)
     assert str(error) == "Redis: unknown command HELLO 3 AUTH user ***"
 
 
