@@ -47,7 +47,7 @@ def test_after_a_second_application_verbs_need_a_context(app: Flask) -> None:
 def test_before_init_app_the_error_names_it() -> None:
     with pytest.raises(ConfigError, match="call init_app"):
         SSEPush().broadcast("x", {})
-    with pytest.raises(ConfigError, match="takes a Flask application"):
+    with pytest.raises(ConfigError, match="needs a Flask application"):
         SSEPush("app")  # type: ignore[arg-type]
 
 

@@ -11,8 +11,9 @@ import gevent
 import gevent.event
 import gevent.monkey
 
-# A lock that blocks the whole thread. It guards a few instructions that never yield,
-# for publishers that are native threads; gevent's own lock is not made for those.
+# A lock that blocks the whole native thread. It guards short code that never yields to
+# another greenlet. Native threads that publish take it too, which gevent's lock does
+# not support.
 native_lock: Callable[[], threading.Lock] = gevent.monkey.get_original(
     "_thread", "allocate_lock"
 )
@@ -20,18 +21,18 @@ _thread_id: Callable[[], int] = gevent.monkey.get_original("_thread", "get_ident
 _start_thread: Callable[..., int] = gevent.monkey.get_original(
     "_thread", "start_new_thread"
 )
-# Modules are imported by the main thread; a fork keeps its identity.
+# The main thread imports this module; it keeps its identity in a forked process.
 _main_thread = _thread_id()
 
 
 class Wakeup(Protocol):
-    """One waits, anybody wakes: from any greenlet and any native thread."""
+    """A flag for one waiter, which any greenlet and any native thread can set."""
 
     def set(self) -> None:
-        """Wake the waiting one, or the next that comes to wait."""
+        """Wake the waiter; if none waits, the next ``wait`` returns at once."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait to be woken, at most ``timeout`` seconds; returns whether it was."""
+        """Wait until set, at most ``timeout`` seconds; return whether it was set."""
 
 
 class _ThreadWakeup:
@@ -58,7 +59,7 @@ class _GeventWakeup:
         self._thread = _thread_id()
 
     def set(self) -> None:
-        # Of gevent's primitives only the loop itself may be touched from elsewhere.
+        # Another thread must not use gevent objects, except this method of the loop.
         if _thread_id() == self._thread:
             self._event.set()
         else:
@@ -71,7 +72,7 @@ class _GeventWakeup:
 
 
 def is_cooperative() -> bool:
-    """Whether threads are greenlets here, by ``gevent.monkey.patch_all()``."""
+    """Whether threads are greenlets, because of ``gevent.monkey.patch_all()``."""
     return bool(gevent.monkey.is_module_patched("threading"))
 
 
@@ -81,22 +82,22 @@ def make_wakeup() -> Wakeup:
 
 
 def spawn(function: Callable[..., None], *args: object) -> None:
-    """Run ``function`` beside the caller; it does not keep the process alive.
+    """Run ``function`` in the background; it does not keep the process alive.
 
-    :raises RuntimeError: the system has no thread left.
+    :raises RuntimeError: the system cannot start another thread.
     """
     if not is_cooperative():
         threading.Thread(target=function, args=args, daemon=True).start()
     elif _thread_id() == _main_thread:
         gevent.spawn(function, *args)
     else:
-        # The event loop of a native thread runs only while the thread waits: a greenlet
-        # left there might never get a turn. Another thread has a loop of its own.
+        # The event loop of a native thread runs only while the thread waits, so a
+        # greenlet might never run there. A new thread has an event loop of its own.
         _start_thread(function, args)
 
 
 def sleep(seconds: float) -> None:
-    """Sleep; other greenlets or threads go on."""
+    """Sleep, while other greenlets or threads run."""
     if is_cooperative():
         gevent.sleep(seconds)
     else:
@@ -104,11 +105,13 @@ def sleep(seconds: float) -> None:
 
 
 def give_way() -> None:
-    """Let other greenlets run, and what has arrived on sockets; threads need no asking.
+    """Let other greenlets run, and let gevent poll its sockets.
+
+    Without gevent this does nothing, because the system switches between threads.
 
     A sleep of 0 is a callback, and gevent runs callbacks for milliseconds before it
-    polls: requests would wait through much of a broadcast. A timer needs a whole turn
-    of the event loop (2.2 against 1.1 µs a call).
+    polls its sockets: requests would wait during much of a broadcast. A timer forces a
+    complete turn of the event loop (2.2 instead of 1.1 µs a call).
     """
     if is_cooperative():
         gevent.sleep(1e-9)

@@ -136,9 +136,9 @@ def test_an_outage_keeps_events_and_is_logged_once(
     assert box.texts == [str(number) for number in range(10)]
     assert [message.split(";")[0] for message in caplog.messages] == [
         caplog.messages[0].split(";")[0],
-        "The backend takes events again",
+        "The event log (SSE_PUSH_BACKEND_URL) accepts events again",
     ]
-    assert "events wait for the backend" in caplog.messages[0]
+    assert "events wait in the outbox" in caplog.messages[0]
 
 
 def test_pauses_between_tries_grow(box: Box) -> None:

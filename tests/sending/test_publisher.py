@@ -183,7 +183,7 @@ def test_memory_is_refused_with_the_reason() -> None:
 
 
 def test_wrong_options_are_named(server: RedisServer) -> None:
-    with pytest.raises(ConfigError, match="'mailbox_sise' is no setting"):
+    with pytest.raises(ConfigError, match="'mailbox_sise' is not a setting"):
         Publisher.from_url(server.url, mailbox_sise=5)
     with pytest.raises(ConfigError, match="SSE_PUSH_MAILBOX_SIZE"):
         Publisher.from_url(server.url, mailbox_size=-5)
