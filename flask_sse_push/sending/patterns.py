@@ -105,7 +105,7 @@ class Verbs(SendingVerbs, UserVerbs):
         :param options: those of :meth:`send_to_user`, except ``id``.
         :returns: the running sequence, with ``cancel()``, ``wait(timeout)``,
             ``is_done`` and ``error``.
-        :raises PayloadError: the data of a step does not fit; nothing was sent.
+        :raises PayloadError: the data of a step is not valid; nothing was sent.
         """
         checked = SendOptions.from_keywords(options)
         sequence = Sequence(self._get_sender(), user_id, event, steps, pause, checked)

@@ -28,7 +28,7 @@ def test_bare_values_are_no_payload(
     registry: SchemaRegistry, name: str, data: object
 ) -> None:
     [text] = refusal(registry, name, data)["_schema"]
-    assert text.startswith("Give a mapping")
+    assert text.startswith("Pass a mapping")
 
 
 def test_the_result_is_never_the_callers_own(registry: SchemaRegistry) -> None:
@@ -105,7 +105,7 @@ def test_an_objects_values_are_not_shared(registry: SchemaRegistry) -> None:
 
 def test_an_object_of_another_kind_is_refused(registry: SchemaRegistry) -> None:
     [text] = refusal(registry, "read-receipt", object())["_schema"]
-    assert text.startswith("Give a mapping, or an object")
+    assert text.startswith("Pass a mapping, or an object")
 
 
 def test_an_object_of_nothing_but_none_is_empty(registry: SchemaRegistry) -> None:

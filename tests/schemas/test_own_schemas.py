@@ -42,7 +42,7 @@ def test_a_schema_of_ones_own(schema: type[Schema] | Schema) -> None:
     assert registry.prepare("seat-taken", taken) == expected
     assert refusal(registry, "seat-taken", {"seat": {"number": 1, "no": 1}}) == {
         "seat": {
-            "no": ["Given twice, in snake_case and in camelCase: give one."],
+            "no": ["The key is given twice, in snake_case and in camelCase: use one."],
         }
     }
 

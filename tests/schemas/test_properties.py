@@ -102,7 +102,7 @@ def test_both_spellings_at_once_are_refused(
     field = data.draw(st.sampled_from(two_words))
     payload[field] = payload[snake_case(field)] = data.draw(good(kinds(name)[field]))
     assert refusal(registry, name, payload) == {
-        field: ["Given twice, in snake_case and in camelCase: give one."]
+        field: ["The key is given twice, in snake_case and in camelCase: use one."]
     }
 
 

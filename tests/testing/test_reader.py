@@ -54,10 +54,10 @@ def test_a_stream_resumes(app: Flask, sse: SSEPush) -> None:
 
 def test_it_never_hangs(app: Flask, sse: SSEPush) -> None:
     with StreamReader(app.test_client()) as stream:
-        with pytest.raises(TimeoutError, match=r"0\.01 s have passed on /sse/stream"):
+        with pytest.raises(TimeoutError, match=r"on /sse/stream after 0\.01 s"):
             stream.next(timeout=0.01)
         sse.broadcast("n", {"n": 1})
-        with pytest.raises(TimeoutError, match=r"of 2 events .* these did: \['n'\]"):
+        with pytest.raises(TimeoutError, match=r"of 2 .* these arrived: \['n'\]"):
             stream.take(2, timeout=0.2)
         assert stream.next().data["n"] == 1
 
