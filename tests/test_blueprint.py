@@ -1,4 +1,4 @@
-"""The routes: who may open a stream, acknowledgements, health, other origins."""
+"""The routes: authorization, acknowledgements, health, and CORS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every key, and that a wrong value is named at once."""
+"""Every setting, and that a wrong value raises an error that names its key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be given as data: mappings and objects, and never a bare value."""
+"""Event data may be a mapping or an object, but not a plain value."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Receipt = namedtuple("Receipt", ["message_id", "count"])
 def test_an_object_is_dumped_then_checked(registry: SchemaRegistry) -> None:
     prepared = registry.prepare("order-update", Order(7, "packed"))
     assert WIRE_TIME.fullmatch(prepared.pop("timestamp"))
-    # None is "no value" where the wire knows no null, and null where it does.
+    # None means absent, except for fields that allow null.
     assert prepared == {"orderId": "7", "status": "packed", "estimatedDelivery": None}
     assert registry.prepare("read-receipt", Receipt(7, 1))["messageId"] == "7"
 

@@ -1,4 +1,4 @@
-"""Schemas of an application's own, on our base classes and on marshmallow's."""
+"""An application's schemas, derived from our base classes and from marshmallow's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for all payloads, good and bad ones, whatever their values."""
+"""Properties of all valid and invalid payloads, whatever their values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which names and schemas a registry takes."""
+"""The names and schemas that a registry accepts."""
 
 from __future__ import annotations
 

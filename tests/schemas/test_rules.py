@@ -1,4 +1,4 @@
-"""The rules of single fields, and what is filled in."""
+"""The rules of single fields, and the values that are filled in."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from flask_sse_push.log import MemoryBackend
 from flask_sse_push.testing import SSERecorder, StreamReader
 from tests.support.clients import eventually
 
-#: Events a second so many that none is held back.
+#: A rate so high that no event is held back.
 UNBOUNDED = 1e9
 
 
@@ -128,7 +128,7 @@ def test_a_loop_left_early_ends_in_failed(sse: SSEPush, recorder: SSERecorder) -
 def test_a_loop_may_end_where_nothing_may_be_waited_for(
     app: Flask, sse: SSEPush, recorder: SSERecorder
 ) -> None:
-    # The garbage collector may end one while this very thread holds the log's lock.
+    # The garbage collector may end one while this thread holds the event log's lock.
     backend = state_of(app).engine.backend
     assert isinstance(backend, MemoryBackend)
     steps = iter(sse.progress("ada", range(3)))
@@ -198,7 +198,7 @@ def test_bad_data_raises(sse: SSEPush, recorder: SSERecorder) -> None:
     with pytest.raises(PayloadError), sse.progress("ada", message=b"bytes"):  # type: ignore[call-overload]
         pytest.fail("the work must not begin")
     with sse.progress("ada", total=3) as progress:
-        # Noticed also where the rate holds the event back.
+        # It raises even if the rate holds the event back.
         with pytest.raises(EventError, match="must not be below 0"):
             progress.update(current=-1)
         with pytest.raises(EventError, match="must not be below 0"):

@@ -1,4 +1,4 @@
-"""The reader: a stream of the test client, event by event, and never a hang."""
+"""``StreamReader`` reads a stream event by event, and never waits for ever."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_closing_closes_the_connection(app: Flask, sse: SSEPush) -> None:
             second.next()
     assert sse.get_client_count() == 0
     assert not sse.is_user_connected("ada")
-    # Readers, dispatcher and heartbeat end too.
+    # The threads of the readers, the fan-out and the heartbeat must end, too.
     eventually(lambda: threading.active_count() <= threads)
 
 

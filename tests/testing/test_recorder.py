@@ -1,4 +1,4 @@
-"""The recorder: what was sent, and failed assertions that say what instead."""
+"""``SSERecorder``: recorded events, and the messages of failed assertions."""
 
 from __future__ import annotations
 
