@@ -27,7 +27,7 @@ class Resume:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the client starts anew, without a valid id to resume from."""
+        """Whether the client has no valid id to resume from."""
         return self.since is None
 
     @classmethod

@@ -202,7 +202,7 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class _Opening:
-    """What is needed to open a stream when the server calls the response."""
+    """The values needed to open a stream when the server calls the response."""
 
     streams: Streams
     user_channel: Channel | None

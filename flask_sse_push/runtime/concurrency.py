@@ -1,4 +1,4 @@
-"""Greenlets where gevent has patched the process, threads where it has not."""
+"""Greenlets if gevent has patched the process, native threads if it has not."""
 
 from __future__ import annotations
 
