@@ -41,6 +41,7 @@ class OutboxFull(BackendError):
     """Raised when the outbox is full; the event was not sent.
 
     ``SSE_PUSH_OUTBOX_SIZE`` is the most events that may wait.
+
     :param count: how many events wait in the outbox.
     """
 

@@ -132,7 +132,9 @@ def test_a_process_that_ends_sends_what_waits_or_says_what_is_lost(
     log: Any = shared.command("XRANGE", f"{{{prefix}}}:log", "-", "+")
     assert [fields[b"e"] for _, fields in log if fields[b"c"] == b"all"] == [b"e"] * 3
     assert shared.command("KEYS", f"{{{prefix}}}:presence:*") == []
-    assert "3 events are lost" in run(f"redis://127.0.0.1:{free_port()}/0")
+    assert "3 events in the outbox are lost" in run(
+        f"redis://127.0.0.1:{free_port()}/0"
+    )
 
 
 def test_stopping_ends_threads_and_connections(
