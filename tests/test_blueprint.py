@@ -1,4 +1,4 @@
-"""The routes: who may open a stream, acknowledgements, health, other origins."""
+"""The routes: authorization, acknowledgements, health, and CORS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flask_sse_push import ConfigError, SSEPush
 @pytest.mark.parametrize("loaded", [object(), "", 1.5, True])
 def test_a_user_loader_gives_an_id(app: Flask, sse: SSEPush, loaded: object) -> None:
     sse.user_loader(lambda: loaded)
-    with pytest.raises(ConfigError, match="user_loader gives"):
+    with pytest.raises(ConfigError, match="user_loader must return"):
         app.test_client().get("/sse/stream")
 
 
@@ -58,7 +58,9 @@ def test_a_groups_loader_is_not_asked_for_nobody(app: Flask, sse: SSEPush) -> No
 def test_groups_are_several_names(app: Flask, sse: SSEPush) -> None:
     sse.user_loader(lambda: 1)
     sse.groups_loader(lambda user_id: "admins")
-    with pytest.raises(ConfigError, match="groups_loader gives several names"):
+    with pytest.raises(
+        ConfigError, match="groups_loader must return a list of group names"
+    ):
         app.test_client().get("/sse/stream")
 
 

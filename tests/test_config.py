@@ -1,4 +1,4 @@
-"""Every key, and that a wrong value is named at once."""
+"""Every setting, and that a wrong value raises an error that names its key."""
 
 from __future__ import annotations
 
@@ -76,4 +76,4 @@ def test_a_key_that_is_none_of_ours_is_logged(
 ) -> None:
     with caplog.at_level(logging.WARNING, "flask_sse_push"):
         Config.from_mapping({"SSE_PUSH_HEARTBEAT": 5})
-    assert "SSE_PUSH_HEARTBEAT is no setting" in caplog.text
+    assert "SSE_PUSH_HEARTBEAT is not a setting" in caplog.text

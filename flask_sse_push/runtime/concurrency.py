@@ -1,4 +1,4 @@
-"""Greenlets where gevent has patched the process, threads where it has not."""
+"""Greenlets if gevent has patched the process, native threads if it has not."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = [
 
 
 class Wakeup(Protocol):
-    """One waits, anybody wakes: from any greenlet and any native thread."""
+    """A flag for one waiter, which any greenlet and any native thread can set."""
 
     def set(self) -> None:
-        """Wake the waiting one, or the next that comes to wait."""
+        """Wake the waiter; if none waits, the next ``wait`` returns at once."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait to be woken, at most ``timeout`` seconds; returns whether it was."""
+        """Wait until set, at most ``timeout`` seconds; return whether it was set."""
 
 
 class _ThreadWakeup:
@@ -78,9 +78,9 @@ def make_wakeup() -> Wakeup:
 
 
 def spawn(function: Callable[..., None], *args: object) -> None:
-    """Run ``function`` beside the caller; it does not keep the process alive.
+    """Run ``function`` in the background; it does not keep the process alive.
 
-    :raises RuntimeError: the system has no thread left.
+    :raises RuntimeError: the system cannot start another thread.
     """
     if is_cooperative():
         spawn_on_loop(function, *args)
@@ -99,11 +99,13 @@ def sleep(seconds: float) -> None:
 
 
 def give_way() -> None:
-    """Let other greenlets run, and what has arrived on sockets; threads need no asking.
+    """Let other greenlets run, and let gevent poll its sockets.
+
+    Without gevent this does nothing, because the system switches between threads.
 
     A sleep of 0 is a callback, and gevent runs callbacks for milliseconds before it
-    polls: requests would wait through much of a broadcast. A timer needs a whole turn
-    of the event loop (2.2 against 1.1 µs a call).
+    polls its sockets: requests would wait during much of a broadcast. A timer forces a
+    complete turn of the event loop (2.2 instead of 1.1 µs a call).
     """
     if is_cooperative() and has_loop():
         gevent.sleep(1e-9)

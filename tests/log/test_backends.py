@@ -1,4 +1,4 @@
-"""What every backend does: one suite, over memory and a real server alike."""
+"""One suite for all backends: memory, and a real Redis or Valkey server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Start = Callable[..., tuple[Backend, Recorder]]
     params=["memory", *(pytest.param(p, marks=pytest.mark.redis) for p in ("2", "3"))]
 )
 def start(request: pytest.FixtureRequest) -> Iterator[Start]:
-    """Makes backends, each with its receiver; the suite ends them."""
+    """Makes backends, each with its receiver, and stops them at the end."""
     config = Config()
     if request.param != "memory":
         server: RedisServer = request.getfixturevalue("redis_server")
@@ -58,7 +58,7 @@ def to_user(user: str, text: str, **options: Any) -> Event:
 
 
 def texts(backend: Backend, user: str) -> list[str]:
-    """The data of a user's unread events."""
+    """The data of the events in a user's mailbox."""
     frames = [entry.frame.decode() for entry in backend.unread(user, START)]
     return [frame.split("data: ")[1].split("\n")[0] for frame in frames]
 

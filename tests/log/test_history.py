@@ -1,4 +1,4 @@
-"""History: what is kept, and that nothing is forgotten in silence."""
+"""The history: which entries are kept, and that every loss shows as a gap."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_reset_forgets_everything_and_says_so() -> None:
 
 
 class Forgetting(RuleBasedStateMachine):
-    """Against a history that keeps everything: resume loses nothing, or says so."""
+    """Compare with a full history: a resume loses no entry without a gap."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -156,7 +156,7 @@ def test_a_receivers_fault_does_not_end_it(
 
 @pytest.mark.parametrize("pause", [-1, float("nan")])
 def test_a_pause_below_zero_is_refused(sse: SSEPush, pause: float) -> None:
-    with pytest.raises(EventError, match="pause is seconds"):
+    with pytest.raises(EventError, match="pause must be seconds, 0 or more"):
         sse.sequence("ada", "order-status", STEPS, pause=pause)
 
 

@@ -1,4 +1,4 @@
-"""Several worker processes over one Redis: one application to those outside."""
+"""Several worker processes over one Redis behave like one application."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def server(
 
 @contextlib.contextmanager
 def only(pid: int, server: Server) -> Iterator[None]:
-    """Have one worker do all the work."""
+    """Stop all workers but one, so that it handles all requests."""
     others = server.workers() - {pid}
     for other in others:
         os.kill(other, signal.SIGSTOP)
@@ -55,7 +55,7 @@ def only(pid: int, server: Server) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_streams(server: Server, user: str) -> Iterator[list[Stream]]:
-    """Some streams to each worker."""
+    """Open some streams on each worker."""
     with contextlib.ExitStack() as stack:
         streams = []
         for pid in server.workers():
@@ -67,7 +67,7 @@ def open_streams(server: Server, user: str) -> Iterator[list[Stream]]:
 
 
 def counts(server: Server) -> set[int]:
-    """What each worker says of all connections."""
+    """The number of all connections, as each worker reports it."""
     found = set()
     for pid in server.workers():
         with only(pid, server):
@@ -88,7 +88,7 @@ def test_all_workers_serve_one_application(server: Server) -> None:
             )
         for stream in streams:
             stream.read_until(lambda s: len(s.events) == 3)
-            # Each request was another worker's: they agree on one order, whichever.
+            # Each request went to another worker; all clients must see the same order.
             assert {data["to"] for _, _, data in stream.events} == {
                 "all",
                 "user:2",
@@ -113,7 +113,7 @@ def test_a_stream_resumes_on_a_worker_that_has_just_started(server: Server) -> N
         stream.read_opening()
         call(server, "POST", "/send", send)
         stream.read_until(lambda s: bool(s.events))
-    # URGENT is in the log when the request is answered.
+    # An URGENT event is in the event log when the request is answered.
     urgent = {**send, "data": {"n": 2}, "priority": "urgent"}
     missed = call(server, "POST", "/send", urgent)[1]["id"]
     before = server.workers()

@@ -1,4 +1,4 @@
-"""The plugin for pytest, and the module without pytest."""
+"""The pytest plugin, and ``flask_sse_push.testing`` without pytest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.servers import ROOT
 
 
 def plugin() -> str:
-    """The module that setup.cfg names as pytest's plugin."""
+    """The module that setup.cfg names as the pytest plugin."""
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg")
     entry = settings["options.entry_points"]["pytest11"]

@@ -1,4 +1,4 @@
-"""A process over its life: before the server is there, without it, at its end."""
+"""The life of a process: before the server starts, during an outage, at its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.redis
 
 
 class Tries:
-    """Which thread opened each connection, and which paused before each next try."""
+    """The threads that opened connections, and those that paused before a retry."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened: list[threading.Thread] = []
@@ -55,7 +55,7 @@ def test_an_outage_is_logged_once_and_commands_fail_within_their_bound(
     tries: Tries,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # Each command is one try, which waits once for a connection and for an answer.
+    # Each command is tried once, with one wait for a connection and for an answer.
     assert CONNECT_SECONDS + ANSWER_SECONDS < 2.5
     caplog.set_level(logging.INFO, "flask_sse_push")
     worker = start_on()
@@ -94,7 +94,7 @@ def test_a_worker_starts_without_a_server_and_is_ready_when_it_comes(
     workers.append(worker)
     worker.backend.start(worker.receiver, worker.receiver)
     eventually(lambda: tries.paused)
-    # Others try and wait: the start itself has not.
+    # Starting must not connect or wait; other threads do.
     assert threading.current_thread() not in tries.opened + tries.paused
     assert not worker.backend.wait_ready(0.1)
     with server:
@@ -128,7 +128,9 @@ def test_a_process_that_ends_sends_what_waits_or_says_what_is_lost(
     log: Any = shared.command("XRANGE", f"{{{prefix}}}:log", "-", "+")
     assert [fields[b"e"] for _, fields in log if fields[b"c"] == b"all"] == [b"e"] * 3
     assert shared.command("KEYS", f"{{{prefix}}}:presence:*") == []
-    assert "3 events are lost" in run(f"redis://127.0.0.1:{free_port()}/0")
+    assert "3 events in the outbox are lost" in run(
+        f"redis://127.0.0.1:{free_port()}/0"
+    )
 
 
 def test_stopping_ends_threads_and_connections(
