@@ -57,9 +57,10 @@ test: ## run everything that is checked: ruff, mypy, the documentation, all test
 test: lint types docs
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev ## ruff, rules and format
+lint: $(VENV)/.dev ## ruff (rules and format), import-linter (layers)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 types: $(VENV)/.dev ## mypy --strict
 	$(BIN)/python -m mypy
@@ -72,5 +73,5 @@ bench: $(VENV)/.dev ## measure deliveries, memory and connects (see benchmarks/)
 
 clean: ## remove the virtual environment, caches and everything built
 	rm -rf $(VENV) .tox build dist docs/_build *.egg-info
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
