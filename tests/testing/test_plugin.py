@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import subprocess
 import sys
 import textwrap
@@ -58,7 +59,12 @@ def test_the_fixture_works_with_an_app_fixture(tmp_path: Path) -> None:
                 tmp_path,
             ),
         ],
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        # Not the caller's options; what is covered is measured here as well.
+        env={
+            "PYTHONPATH": str(ROOT),
+            "PATH": "",
+            **{k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")},
+        },
         capture_output=True,
         text=True,
         timeout=50,
