@@ -9,6 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from tests.support.servers import ROOT
 
 
@@ -20,7 +22,16 @@ def plugin() -> str:
     return entry.partition("=")[2].strip()
 
 
-def test_the_fixture_works_with_an_app_fixture(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_imported", [False, True])
+def test_the_fixture_works_with_an_app_fixture(
+    tmp_path: Path, is_imported: bool
+) -> None:
+    options = ["-p", plugin()]
+    if is_imported:
+        (tmp_path / "conftest.py").write_text(
+            "from flask_sse_push.testing import sse_recorder\n"
+        )
+        options = ["-p", "no:" + plugin()]
     (tmp_path / "test_app.py").write_text(
         textwrap.dedent(
             """
@@ -54,8 +65,7 @@ def test_the_fixture_works_with_an_app_fixture(tmp_path: Path) -> None:
                 tmp_path,
                 "-p",
                 "no:cacheprovider",
-                "-p",
-                plugin(),
+                *options,
                 tmp_path,
             ),
         ],
