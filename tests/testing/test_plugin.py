@@ -60,14 +60,8 @@ def test_the_fixture_works_with_an_app_fixture(
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "-W", "error"),
-            *(
-                "--rootdir",
-                tmp_path,
-                "-p",
-                "no:cacheprovider",
-                *options,
-                tmp_path,
-            ),
+            *("--rootdir", str(tmp_path), "-p", "no:cacheprovider"),
+            *(*options, str(tmp_path)),
         ],
         # Not the caller's options; what is covered is measured here as well.
         env={
