@@ -47,6 +47,15 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """After a failure, how to get its order again; -q leaves out the header with it."""
+    seed = config.getoption("randomly_seed", None)
+    if seed is not None and terminalreporter.stats.keys() & {"failed", "error"}:
+        terminalreporter.write_line(f"This order again: --randomly-seed={seed}")
+
+
 @pytest.fixture
 def app() -> Flask:
     """An application with the memory backend; the query names the user."""

@@ -108,6 +108,20 @@ def test_the_worker_has_room_for_so_many_connections(app: Flask) -> None:
     first.close()
 
 
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [("text/*", 200), ("text/html, */*;q=0.1", 200), ("application/json", 406)],
+)
+def test_a_client_must_take_an_event_stream(
+    app: Flask, sse: SSEPush, accept: str, status: int
+) -> None:
+    response = app.test_client().get(
+        "/sse/stream", headers={"Accept": accept}, buffered=False
+    )
+    assert response.status_code == status
+    response.close()
+
+
 def test_an_old_stream_is_ended_and_told_why(app: Flask) -> None:
     app.config["SSE_PUSH_MAX_CONNECTION_SECONDS"] = 0.2
     app.config["SSE_PUSH_HEARTBEAT_SECONDS"] = 0.5

@@ -24,16 +24,17 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(scope="module", params=["gunicorn-gevent", "gunicorn-gthread"])
+@pytest.fixture(params=["gunicorn-gevent", "gunicorn-gthread"])
 def server(
     request: pytest.FixtureRequest, redis_server: RedisServer
 ) -> Iterator[Server]:
+    """Each test has its own: workers that one has killed count for 15 s as present."""
     with serve(
         request.param,
         arguments=("-w", "3", "--preload", "--graceful-timeout", "2"),
         environ={
             "SSE_PUSH_BACKEND_URL": redis_server.url,
-            "SSE_PUSH_KEY_PREFIX": request.param,
+            "SSE_PUSH_KEY_PREFIX": request.node.name,
         },
     ) as server:
         eventually(lambda: len(server.workers()) == 3)
@@ -77,7 +78,7 @@ def counts(server: Server) -> set[int]:
 
 def test_all_workers_serve_one_application(server: Server) -> None:
     with open_streams(server, "2") as streams:
-        eventually(lambda: counts(server) == {STREAMS}, 3)
+        eventually(lambda: counts(server) == {STREAMS})
         assert call(server, "GET", "/state")[1]["users"] == ["2"]
         for channel in ("all", "user:2", "group:even"):
             call(
@@ -104,7 +105,7 @@ def test_all_workers_serve_one_application(server: Server) -> None:
                 None,
                 {"reason": "removed"},
             )
-    eventually(lambda: counts(server) == {0}, 3)
+    eventually(lambda: counts(server) == {0})
 
 
 def test_a_stream_resumes_on_a_worker_that_has_just_started(server: Server) -> None:

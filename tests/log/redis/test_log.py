@@ -132,7 +132,8 @@ def test_garbage_in_a_mailbox_is_skipped(
     start: Start, shared: RedisServer, prefix: str
 ) -> None:
     worker = start()
-    shared.command("XADD", f"{{{prefix}}}:mailbox:1", "1-1", "nonsense", "x")
+    # Of now: what is older than a mailbox keeps is not looked at.
+    shared.command("XADD", f"{{{prefix}}}:mailbox:1", "*", "nonsense", "x")
     send(worker, "a", channel="user:1")
     [entry] = worker.backend.unread("1", START)
     assert b"data: a\n" in entry.frame
