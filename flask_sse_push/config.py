@@ -101,6 +101,18 @@ def _origins(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _event_names(value: Any) -> frozenset[str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple, set, frozenset)) or not all(
+        isinstance(name, str) and name for name in value
+    ):
+        raise _Refused(
+            'a list of event names such as ["chat-message"], or None for all events'
+        )
+    return frozenset(str.__str__(name) for name in value)
+
+
 def _rate_limit(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise _Refused('text such as "5/minute", or None')
@@ -126,6 +138,8 @@ class Config:
     log_size: int = _key(100_000, _whole(1))
     mailbox_size: int = _key(100, _whole(0))
     mailbox_seconds: float = _key(7 * 86_400.0, _seconds())
+    mailbox_events: frozenset[str] | None = _key(None, _event_names)
+    acknowledge: str = _key("delivered", _one_of("delivered", "explicit"))
     max_pending_bytes: int = _key(1024 * 1024, _whole(1))
     max_event_bytes: int = _key(64 * 1024, _whole(1))
     max_connections: int | None = _key(None, _whole(1, optional=True))

@@ -85,7 +85,7 @@ class Engine:
 
     def stop(self) -> None:
         """Close every stream, wait briefly for the outbox, and stop the backend."""
-        self.hub.shut_down()
+        self.streams.stop()
         if not self.outbox.flush(_FLUSH_SECONDS):
             _log.error(
                 "%d events in the outbox are lost: the event log "

@@ -47,6 +47,7 @@ class State:
         make_backend(config)
         self.config = config
         self.setup = setup
+        self._is_memory = config.is_memory
         self.sender = Sender(
             config=config,
             schemas=setup.rules.schemas,
@@ -66,7 +67,7 @@ class State:
         :raises ConfigError: the backend is ``memory://`` and the server runs several
             processes.
         """
-        if self.config.is_memory:
+        if self._is_memory:
             _refuse_other_processes()
         if self._engine_pid != os.getpid():
             with self._lock:
@@ -99,7 +100,8 @@ class State:
         )
 
     def _announce(self, signal: NamedSignal, **what: Any) -> None:
-        announce(signal, self._app(), **what)
+        if signal.receivers:
+            announce(signal, self._app(), **what)
 
 
 def state_of(app: Flask) -> State:

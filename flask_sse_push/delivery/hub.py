@@ -22,6 +22,7 @@ from ..events import (
 from ..log import History
 from ..runtime.concurrency import spawn
 from ..runtime.shutdown import is_server_stopping
+from .confirmations import Confirmations
 from .connections import Connection
 from .fanout import FanOut
 from .heartbeat import Heartbeat
@@ -56,10 +57,15 @@ class Hub:
     go through the fan-out to the connections.
 
     :param on_ended: called with connections that have ended, outside of the fan-out.
+    :param confirmations: collects the mailbox events that were delivered; ``None`` if
+        clients acknowledge them.
     """
 
     def __init__(
-        self, config: Config, on_ended: Callable[[Sequence[Ended]], None]
+        self,
+        config: Config,
+        on_ended: Callable[[Sequence[Ended]], None],
+        confirmations: Confirmations | None = None,
     ) -> None:
         self.history = History(
             size=config.history_size,
@@ -80,6 +86,7 @@ class Hub:
         )
         self._ended: list[Ended] = []
         self._on_ended = on_ended
+        self._confirmations = confirmations
         self._retry = encode_retry(config.retry_ms)
 
     def deliver(self, entry: Entry | Removal) -> None:
@@ -104,7 +111,11 @@ class Hub:
         self._fanout.wake()
 
     def register(
-        self, connection: Connection, resume: Resume, missed: Sequence[Entry] = ()
+        self,
+        connection: Connection,
+        resume: Resume,
+        missed: Sequence[Entry] = (),
+        lost: Position | None = None,
     ) -> None:
         """Add a connection: it gets the missed events first, then all new ones.
 
@@ -112,17 +123,23 @@ class Hub:
 
         :param missed: events that the client has missed and that the history may not
             hold, such as the user's mailbox.
+        :param lost: the newest event that the mailbox has dropped before it was
+            delivered; the client is told.
         :raises RuntimeError: the system cannot start a thread; close the connection.
         """
         with self._lock:
-            self._load(connection, resume, missed)
+            self._load(connection, resume, missed, lost)
             self.registry.add(connection)
         self._fanout.start()
         self._heartbeat.start()
         connection.begin()
 
     def _load(
-        self, connection: Connection, resume: Resume, missed: Sequence[Entry]
+        self,
+        connection: Connection,
+        resume: Resume,
+        missed: Sequence[Entry],
+        lost: Position | None,
     ) -> None:
         channels = connection.channels
         opening = [self._retry]
@@ -130,6 +147,8 @@ class Hub:
         if resume.is_lost or resume.cursor < floor:
             floor = max(floor, resume.cursor)
             opening.append(encode_gap(resume.since, floor))
+        elif lost is not None:
+            opening.append(encode_gap(resume.since, lost))
         replay = self.history.after(channels, resume.cursor)
         if missed:
             # Entries that this process has not read yet are delivered when it has.
@@ -144,10 +163,19 @@ class Hub:
             opening.append(encode_cursor(cursor))
         elif replay[-1].position < floor:
             end = encode_cursor(cursor)
-        connection.load(b"".join(opening), replay, end, cursor)
+        connection.load(b"".join(opening), replay, end, cursor, lost)
 
-    def unregister(self, connection: Connection, reason: str) -> None:
+    def note_mail(self, connection: Connection) -> None:
+        """Watch the connection until its mailbox events have been delivered."""
+        if self._confirmations is not None:
+            self._confirmations.watch(connection)
+
+    def unregister(
+        self, connection: Connection, reason: str, delivered: Position | None
+    ) -> None:
         """Remove a connection that has closed, and report it to ``on_ended``."""
+        if self._confirmations is not None:
+            self._confirmations.forget(connection, delivered)
         with self._lock:
             self.registry.remove(connection)
             self._ended.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -17,14 +18,16 @@ from ..events import (
     START,
     Channel,
     Entry,
+    Position,
     channel_member,
     encode_comment,
     encode_retry,
     group_channels,
 )
 from ..events import user_channel as channel_of
-from ..log import Backend
+from ..log import Backend, Unread
 from .admission import Admission, require_fit_server
+from .confirmations import Confirmations
 from .connections import (
     Connection,
     HandedOffConnection,
@@ -63,13 +66,19 @@ class Streams:
         on_opened: Callable[[str | None], None],
         on_ended: Callable[[Ended], None],
     ) -> None:
-        self.hub = Hub(config, self._tell_ended)
+        self._confirmations = (
+            Confirmations(backend.acknowledge_all)
+            if config.acknowledge == "delivered" and config.mailbox_size
+            else None
+        )
+        self.hub = Hub(config, self._tell_ended, self._confirmations)
         self.admission = Admission(config, self.hub, backend)
         self._config = config
         self._backend = backend
         self._limits = Limits(
             pending_bytes=config.max_pending_bytes,
             vanished_ms=min(int(2_000 * config.heartbeat_seconds), 2**31 - 1),
+            confirms_mail=self._confirmations is not None,
         )
         self._on_opened = on_opened
         self._on_ended = on_ended
@@ -113,7 +122,7 @@ class Streams:
             return _busy(reason)(environ, start_response)
         resume = self._read_resume(opening.last_event_id)
         try:
-            missed = self._missed(opening, resume)
+            missed, lost = self._missed(opening, resume)
         except BackendError:
             return _busy("the mailbox cannot be read")(environ, start_response)
         try:
@@ -124,7 +133,7 @@ class Streams:
         if response.has_on_close:
             connection.call_on_close(response.close)
         try:
-            self.hub.register(connection, resume, missed)
+            self.hub.register(connection, resume, missed, lost)
             self._on_opened(connection.user_id)
         except BaseException:
             # For example a timeout. The server got no body that it could close.
@@ -159,25 +168,44 @@ class Streams:
             is_memory=self._config.is_memory,
         )
 
-    def _missed(self, opening: _Opening, resume: Resume) -> Sequence[Entry]:
+    def _missed(
+        self, opening: _Opening, resume: Resume
+    ) -> tuple[Sequence[Entry], Position | None]:
         """The events that the client has missed and that the history may not hold.
 
+        :returns: the entries, and the newest one that the mailbox has dropped.
         :raises BackendError: the backend cannot be reached.
         """
         cursor = None if resume.is_fresh else resume.cursor
         attached = self._backend.attach(opening.channels, cursor)
-        return (*attached, *self._unread(opening.user_channel, resume))
+        unread = self._unread(opening.user_channel, resume)
+        return (*attached, *unread.entries), unread.lost
 
-    def _unread(self, user_channel: Channel | None, resume: Resume) -> Sequence[Entry]:
+    def _unread(self, user_channel: Channel | None, resume: Resume) -> Unread:
         if user_channel is None or not self._config.mailbox_size:
-            return ()
+            return Unread()
+        confirmations = self._confirmations
         if resume.is_fresh:
-            after = START
-        elif resume.cursor < self.hub.history.floor((user_channel,)):
-            after = resume.cursor
+            known = confirmations and confirmations.up_to(user_channel)
+            after = known or START
         else:
-            return ()
+            after = resume.cursor
+            if confirmations is not None:
+                # A cursor that is ahead of this process may be a forged one.
+                confirmations.confirm(user_channel, min(after, self.hub.position))
+            if after >= self.hub.history.floor((user_channel,)):
+                return Unread()
         return self._backend.unread(channel_member(user_channel), after)
+
+    def stop(self) -> None:
+        """Close every stream, and tell the backend which events were delivered.
+
+        If the backend cannot be reached, these events are delivered once more.
+        """
+        self.hub.shut_down()
+        if self._confirmations is not None:
+            with contextlib.suppress(BackendError):
+                self._confirmations.flush()
 
     def _tell_ended(self, ended: Sequence[Ended]) -> None:
         for stream in ended:

@@ -20,7 +20,8 @@ class Event:
     :param name: the event's type, as clients pass it to ``addEventListener``.
     :param data: text, usually JSON; clients receive every line break as ``\\n``.
     :param channel: ``"all"``, ``"user:<id>"`` or ``"group:<name>"``.
-    :param store: whether the history and the mailbox keep it.
+    :param store: whether the history keeps it.
+    :param mailbox: whether its user's mailbox keeps it until it has been delivered.
     :param nonce: text that identifies this event; the event log drops a second event
         with the same nonce.
     :param coalesce: while events wait for a slow client, a newer one replaces an older
@@ -32,6 +33,7 @@ class Event:
     data: str = ""
     channel: str = ALL
     store: bool = True
+    mailbox: bool = False
     nonce: str = ""
     coalesce: str | None = None
 
@@ -50,7 +52,9 @@ class Event:
     def at(self, position: Position) -> Entry:
         """The encoded event log entry of this event at a position."""
         frame = encode(self.name, self.data, format_id(position))
-        return Entry(position, self.target, frame, self.store, self.coalesce)
+        return Entry(
+            position, self.target, frame, self.store, self.mailbox, self.coalesce
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +69,7 @@ class Entry:
     channel: Channel
     frame: bytes
     store: bool = True
+    mailbox: bool = False
     coalesce: str | None = None
 
 

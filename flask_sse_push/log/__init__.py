@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config import Config
 from ..errors import ConfigError
-from .backend import Backend, Connected, RateWindows, Receiver
+from .backend import Backend, Connected, RateWindows, Receiver, Unread
 from .history import History
 from .memory import MemoryBackend
 
@@ -15,6 +15,7 @@ __all__ = [
     "MemoryBackend",
     "RateWindows",
     "Receiver",
+    "Unread",
     "make_backend",
 ]
 

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..events import Channel, Entry, Event, Position, Removal, format_id, parse_id
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """The contents of a mailbox.
+
+    :param entries: events that have not been delivered yet, in log order.
+    :param lost: the newest event that the mailbox has dropped before it was delivered,
+        because it was full or the event too old; ``None`` if there is none.
+    """
+
+    entries: Sequence[Entry] = ()
+    lost: Position | None = None
 
 
 class Receiver(Protocol):
@@ -122,8 +136,8 @@ class Backend(ABC):
         return format_id(position)
 
     @abstractmethod
-    def unread(self, user_id: str, after: Position) -> list[Entry]:
-        """The user's mailbox after a position, in log order.
+    def unread(self, user_id: str, after: Position) -> Unread:
+        """The user's mailbox after a position.
 
         :raises BackendError: the backend cannot be reached.
         """
@@ -135,6 +149,15 @@ class Backend(ABC):
         :returns: the number of events removed.
         :raises BackendError: the backend cannot be reached.
         """
+
+    def acknowledge_all(self, up_to: Mapping[str, Position]) -> None:
+        """Remove events from several mailboxes, each up to a position.
+
+        :param up_to: positions by user id.
+        :raises BackendError: the backend cannot be reached.
+        """
+        for user_id, position in up_to.items():
+            self.acknowledge(user_id, position)
 
     @abstractmethod
     def client_count(self) -> int:

@@ -122,11 +122,18 @@ class History:
     def discard(self, name: str, up_to: Position) -> int:
         """Remove a channel's entries up to a position; this does not count as a gap.
 
+        Entries before that position that were dropped earlier no longer count as a gap
+        either.
+
         :returns: the number of entries removed.
         """
         channel = self._channels.get(name)
+        if self._floors.get(name, START) <= up_to:
+            self._floors.pop(name, None)
         if channel is None:
             return 0
+        if channel.floor <= up_to:
+            channel.floor = START
         done = channel.entries[: bisect_right(channel.entries, up_to, key=_position)]
         for entry in done:
             self._remove(channel, entry)

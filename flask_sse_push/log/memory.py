@@ -14,13 +14,11 @@ from ..events import (
     Entry,
     Event,
     Position,
-    Removal,
-    is_user_channel,
     read_entry,
     user_channel,
 )
 from ..runtime.concurrency import native_lock
-from .backend import Backend, Connected, RateWindows, Receiver
+from .backend import Backend, Connected, RateWindows, Receiver, Unread
 from .history import History
 
 # How many nonces are remembered, to recognize an event that is sent twice.
@@ -40,7 +38,7 @@ class MemoryBackend(Backend):
         self._connected: Connected | None = None
         self._last: Position = (time.time_ns() // 1_000_000, 0)
         self._nonces: OrderedDict[str, Position] = OrderedDict()
-        self._mailbox_size = config.mailbox_size
+        self._has_mailboxes = config.mailbox_size > 0
         self._mailbox = History(
             size=max(config.mailbox_size, 1),
             seconds=config.mailbox_seconds,
@@ -73,20 +71,21 @@ class MemoryBackend(Backend):
             if len(self._nonces) > _MAX_NONCES:
                 self._nonces.popitem(last=False)
         entry = read_entry(event, position)
-        if not isinstance(entry, Removal):
-            self._keep_unread(entry)
+        if self._has_mailboxes and isinstance(entry, Entry) and entry.mailbox:
+            self._mailbox.add(entry)
         if self._receiver is not None:
             self._receiver.deliver(entry)
         return position
 
-    def _keep_unread(self, entry: Entry) -> None:
-        if self._mailbox_size and entry.store and is_user_channel(entry.channel):
-            self._mailbox.add(entry)
-
-    def unread(self, user_id: str, after: Position = START) -> list[Entry]:
+    def unread(self, user_id: str, after: Position = START) -> Unread:
+        channels = [user_channel(user_id)]
         with self._lock:
             self._mailbox.expire()
-            return self._mailbox.after([user_channel(user_id)], after)
+            floor = self._mailbox.floor(channels)
+            return Unread(
+                self._mailbox.after(channels, after),
+                floor if floor > max(after, START) else None,
+            )
 
     def acknowledge(self, user_id: str, up_to: Position) -> int:
         with self._lock:

@@ -19,6 +19,7 @@ class SendKeywords(TypedDict, total=False):
 
     priority: Priority | Literal["low", "normal", "high", "urgent"]
     store: bool
+    mailbox: bool | None
     id: object
     coalesce: str | None
     rate_limit: str | None
@@ -31,6 +32,9 @@ class SendOptions:
     :param priority: which events leave first when several wait in the outbox.
     :param store: ``False`` for an event that is of no use later: neither the history
         nor the mailbox keeps it.
+    :param mailbox: whether the event waits in the user's mailbox until it has been
+        delivered. ``False`` keeps it in the history only, so that a connection that was
+        cut off still resumes with it. ``None`` follows ``SSE_PUSH_MAILBOX_EVENTS``.
     :param id: an id of your own for the event, also its payload's ``id``. An event that
         is sent twice to one receiver with the same id arrives once.
     :param coalesce: while events wait for a slow client, a newer one replaces an older
@@ -42,6 +46,7 @@ class SendOptions:
 
     priority: Priority = Priority.NORMAL
     store: bool = True
+    mailbox: bool | None = None
     id: str | None = None
     coalesce: str | None = None
     rate_limit: str | None = None

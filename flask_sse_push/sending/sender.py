@@ -8,7 +8,14 @@ from typing import Any
 
 from ..config import Config
 from ..errors import EventError, PayloadError, SSEPushError
-from ..events import RESERVED_PREFIX, Channel, Event, plain, to_json
+from ..events import (
+    RESERVED_PREFIX,
+    Channel,
+    Event,
+    is_user_channel,
+    plain,
+    to_json,
+)
 from ..names import Priority
 from ..schemas import SchemaRegistry
 from ..signals import event_failed, event_published
@@ -165,9 +172,21 @@ class Sender:
             data=self._encode(name, payload),
             channel=channel,
             store=options.store,
+            mailbox=self._waits_for_absent(channel, name, options),
             nonce=nonce,
             coalesce=options.coalesce,
         )
+
+    def _waits_for_absent(
+        self, channel: Channel, name: str, options: SendOptions
+    ) -> bool:
+        """Whether the event goes into its user's mailbox."""
+        if not (options.store and is_user_channel(channel)):
+            return False
+        if options.mailbox is not None:
+            return options.mailbox
+        names = self.config.mailbox_events
+        return names is None or name in names
 
     def _encode(self, name: str, payload: dict[str, Any]) -> str:
         try:

@@ -38,6 +38,10 @@ class SendingVerbs(ABC):
         :param priority: which events leave first when several wait in the outbox.
         :param store: ``False`` for an event that is of no use later: neither the
             history nor the mailbox keeps it.
+        :param mailbox: whether the event waits in the user's mailbox until it has been
+            delivered. ``False`` keeps it in the history only, so that a connection that
+            was cut off still resumes with it. ``None`` follows
+            ``SSE_PUSH_MAILBOX_EVENTS``.
         :param id: an id of your own for the event, also its payload's ``id``. An event
             that is sent twice to one receiver with the same id arrives once.
         :param coalesce: while events wait for a slow client, a newer one replaces an

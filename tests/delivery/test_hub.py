@@ -50,9 +50,14 @@ class Recording(Connection):
         self.gate: threading.Event | None = None
 
     def load(
-        self, opening: bytes, replay: Sequence[Entry], end: bytes, cursor: Position
+        self,
+        opening: bytes,
+        replay: Sequence[Entry],
+        end: bytes,
+        cursor: Position,
+        lost: Position | None = None,
     ) -> None:
-        super().load(opening, replay, end, cursor)
+        super().load(opening, replay, end, cursor, lost)
         self.opening = opening
         self.got += [entry.position for entry in replay]
 
@@ -65,6 +70,9 @@ class Recording(Connection):
         self.writes += 1
         self.got += [entry.position for entry in entries]
         assert frame == b"".join(entry.frame for entry in entries) or not entries
+
+    def _acknowledged(self) -> int:
+        return self.bytes
 
     def _release(self) -> None:
         pass

@@ -54,12 +54,13 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
 
 
 def to_user(user: str, text: str, **options: Any) -> Event:
+    options = {"mailbox": options.get("store", True), **options}
     return Event(name="e", data=text, channel=f"user:{user}", **options)
 
 
 def texts(backend: Backend, user: str) -> list[str]:
     """The data of the events in a user's mailbox."""
-    frames = [entry.frame.decode() for entry in backend.unread(user, START)]
+    frames = [entry.frame.decode() for entry in backend.unread(user, START).entries]
     return [frame.split("data: ")[1].split("\n")[0] for frame in frames]
 
 
@@ -129,9 +130,10 @@ def test_the_mailbox_keeps_a_users_events_in_order(start: Start) -> None:
 def test_the_mailbox_gives_what_comes_after_a_position(start: Start) -> None:
     backend, receiver = start()
     positions = backend.append([to_user("1", text) for text in "abc"])
-    assert [e.position for e in backend.unread("1", positions[0])] == positions[1:]
+    newer = backend.unread("1", positions[0]).entries
+    assert [e.position for e in newer] == positions[1:]
     eventually(lambda: len(receiver.entries) == 3)
-    unread = backend.unread("1", START)
+    unread = backend.unread("1", START).entries
     assert [e.frame for e in unread] == [e.frame for e in receiver.entries]
 
 
@@ -228,3 +230,57 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"flask_sse_push\[redis\]") as caught:
         make_backend(Config(backend_url="redis://:secret@host"))
     assert "secret" not in str(caught.value)
+
+
+def test_a_mailbox_tells_of_what_it_let_go(start: Start) -> None:
+    backend, _ = start(mailbox_size=3)
+    positions = backend.append([to_user("1", str(n)) for n in range(3)])
+    assert backend.unread("1", START).lost is None
+    positions += backend.append([to_user("1", str(n)) for n in range(3, 5)])
+    assert backend.unread("1", START).lost == positions[1]
+    assert backend.unread("1", positions[0]).lost == positions[1]
+    assert backend.unread("1", positions[1]).lost is None
+    assert backend.unread("2", START).lost is None
+
+
+def test_what_was_acknowledged_is_no_loss(start: Start) -> None:
+    backend, _ = start(mailbox_size=3)
+    positions = backend.append([to_user("1", str(n)) for n in range(5)])
+    backend.acknowledge("1", positions[0])
+    assert backend.unread("1", START).lost == positions[1]
+    backend.acknowledge("1", positions[1])
+    assert backend.unread("1", START).lost is None
+    assert texts(backend, "1") == ["2", "3", "4"]
+
+
+def test_a_mailbox_that_was_emptied_in_time_has_lost_nothing(start: Start) -> None:
+    backend, _ = start(mailbox_size=3)
+    for number in range(10):
+        [position] = backend.append([to_user("1", str(number))])
+        backend.acknowledge("1", position)
+    assert backend.unread("1", START).lost is None
+
+
+def test_events_that_grew_too_old_are_a_loss(start: Start) -> None:
+    backend, _ = start(mailbox_seconds=0.5)
+    [position] = backend.append([to_user("1", "old")])
+    assert texts(backend, "1") == ["old"]
+    eventually(lambda: not backend.unread("1", START).entries)
+    assert backend.unread("1", START).lost == position
+
+
+def test_several_mailboxes_are_acknowledged_at_once(start: Start) -> None:
+    backend, _ = start()
+    users = [str(n) for n in range(450)]
+    first = {u: backend.append([to_user(u, "a"), to_user(u, "b")])[0] for u in users}
+    backend.acknowledge_all(first)
+    assert all(texts(backend, user) == ["b"] for user in users)
+
+
+def test_an_event_can_be_kept_without_a_mailbox(start: Start) -> None:
+    backend, receiver = start()
+    backend.append([to_user("1", "a", mailbox=False), to_user("1", "b")])
+    eventually(lambda: len(receiver.entries) == 2)
+    assert texts(backend, "1") == ["b"]
+    assert [entry.mailbox for entry in receiver.entries] == [False, True]
+    assert all(entry.store for entry in receiver.entries)

@@ -106,8 +106,8 @@ def test_the_sending_verbs(publisher: Publisher, reader: Reader) -> None:
     assert name == "e"
     assert payload["some_text"] == "a"
     assert payload["timestamp"].endswith("Z")
-    assert len(reader.backend.unread("1", START)) == 1
-    assert reader.backend.unread("2", START) == []
+    assert len(reader.backend.unread("1", START).entries) == 1
+    assert reader.backend.unread("2", START).entries == []
 
 
 def test_many_users_are_sent_to_in_few_steps(

@@ -206,17 +206,6 @@ def test_remove_client_ends_the_users_streams_only(server: Server) -> None:
         assert other.read_events(1)[0][2]["n"] == 1
 
 
-def test_unread_events_wait_for_a_user_who_is_away(server: Server) -> None:
-    sent = [send(server, "user:28", number) for number in range(3)]
-    with Stream(server, user="28") as stream:
-        assert [id for _, id, _ in stream.read_events(3)] == sent
-    answer = call(server, "POST", "/sse/ack?user=28", {"id": sent[1]})
-    assert answer[:2] == (200, {"removed": 2})
-    with Stream(server, user="28") as stream:
-        stream.read_until(lambda s: s.last_id == sent[2])
-        assert [id for _, id, _ in stream.events] == sent[2:]
-
-
 def test_an_ephemeral_event_reaches_who_is_there_and_nobody_later(
     server: Server,
 ) -> None:

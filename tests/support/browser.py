@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
 import pytest
 from websocket import WebSocket, create_connection
 
@@ -134,6 +135,16 @@ class Browser:
         page.prefer(dark=dark)
         page.go(url)
         return page
+
+    def kill(self) -> None:
+        """End the process, and all its own, without a word to anybody."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        for process in psutil.Process(self._process.pid).children(recursive=True):
+            process.kill()
+        self._process.kill()
+        self.close()
 
     def close(self) -> None:
         """End the process."""

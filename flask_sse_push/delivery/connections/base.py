@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ...events import (
     ALL,
@@ -21,14 +21,30 @@ from ...events import (
     encode_gap,
     format_id,
 )
+from .delivered import (
+    CLOSING_SECONDS,
+    OPENING_SECONDS,
+    SETTLE_SECONDS,
+    Marks,
+    newest_mail,
+)
 from .pending import CHUNK_BYTES, Pending
 
 
 class Owner(Protocol):
     """What a connection needs of the hub."""
 
-    def unregister(self, connection: Connection, reason: str) -> None:
-        """Remove a connection; called once, when it has closed."""
+    def unregister(
+        self, connection: Connection, reason: str, delivered: Position | None
+    ) -> None:
+        """Remove a connection; called once, when it has closed.
+
+        :param delivered: the newest mailbox event that was delivered to the client
+            since the last call of :meth:`Connection.take_delivered`.
+        """
+
+    def note_mail(self, connection: Connection) -> None:
+        """Call :meth:`Connection.take_delivered` regularly from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +54,13 @@ class Limits:
     :param pending_bytes: the most bytes that may wait for a slow client.
     :param vanished_ms: how long TCP may leave sent bytes unacknowledged before the
         connection is closed, in milliseconds.
+    :param confirms_mail: whether connections keep track of the mailbox events that were
+        delivered.
     """
 
     pending_bytes: int
     vanished_ms: int
+    confirms_mail: bool = False
 
 
 class ConnectionState(StrEnum):
@@ -63,7 +82,7 @@ class Batch:
     :param time: the time of the write, on the monotonic clock.
     """
 
-    __slots__ = ("count", "entries", "first", "frame", "last", "size", "time")
+    __slots__ = ("count", "entries", "first", "frame", "last", "mail", "size", "time")
 
     def __init__(self, entries: Sequence[Entry], time: float) -> None:
         self.entries = entries
@@ -73,6 +92,8 @@ class Batch:
         self.last = entries[-1].position
         self.frame = b"".join([entry.frame for entry in entries])
         self.size = len(self.frame)
+        #: The newest entry that is in a mailbox.
+        self.mail = newest_mail(entries)
 
     def after(self, cursor: Position) -> Batch | None:
         """The part of the batch that is newer than a cursor; ``None`` if none is."""
@@ -92,8 +113,12 @@ class Connection(ABC):
     :param groups: the channels of the groups that the connection has joined.
     """
 
+    #: Seconds after which an event whose bytes were acknowledged counts as delivered.
+    _settle_seconds: ClassVar[float] = SETTLE_SECONDS
+
     __slots__ = (
         "_limits",
+        "_marks",
         "_on_close",
         "_owner",
         "_pending",
@@ -117,6 +142,7 @@ class Connection(ABC):
         self._owner: Owner | None = owner
         self._limits = limits
         self._pending: Pending | None = None
+        self._marks: Marks | None = None
         self._on_close: Callable[[], object] | None = None
         self.user_channel = user_channel
         self.groups = groups
@@ -161,7 +187,12 @@ class Connection(ABC):
         return (ALL, self.user_channel, *self.groups)
 
     def load(
-        self, opening: bytes, replay: Sequence[Entry], end: bytes, cursor: Position
+        self,
+        opening: bytes,
+        replay: Sequence[Entry],
+        end: bytes,
+        cursor: Position,
+        lost: Position | None = None,
     ) -> None:
         """Take the bytes that the client gets first; :meth:`begin` writes them.
 
@@ -173,6 +204,8 @@ class Connection(ABC):
         :param replay: the entries that the client has missed.
         :param end: bytes after the replay.
         :param cursor: entries up to this position are not delivered again.
+        :param lost: the newest event that the user's mailbox has dropped before it was
+            delivered; the opening bytes tell the client.
         """
         pending = Pending(self._limits.pending_bytes)
         frames = [entry.frame for entry in replay]
@@ -188,6 +221,9 @@ class Connection(ABC):
         self.cursor = cursor
         self.events = len(replay)
         self.bytes = pending.size
+        mail = max(newest_mail(replay) or START, lost or START)
+        if mail > START:
+            self._mark(mail, time.monotonic() + OPENING_SECONDS)
 
     @abstractmethod
     def begin(self) -> None:
@@ -204,6 +240,8 @@ class Connection(ABC):
         self.written = batch.time
         self.events += batch.count
         self.bytes += batch.size
+        if batch.mail is not None:
+            self._mark(batch.mail, batch.time)
         self._write(batch.frame, batch.entries)
 
     def deliver_one(self, entry: Entry, now: float) -> None:
@@ -218,6 +256,8 @@ class Connection(ABC):
         self.written = now
         self.events += 1
         self.bytes += len(frame)
+        if entry.mailbox:
+            self._mark(entry.position, now)
         self._write(frame, (entry,))
 
     def send(self, frame: bytes, now: float) -> None:
@@ -254,13 +294,65 @@ class Connection(ABC):
         """Set the function that is called when the connection has ended."""
         self._on_close = function
 
-    def close(self, reason: str) -> None:
-        """Close the connection; calling this again does nothing."""
+    def take_delivered(self, margin: float | None = None) -> Position | None:
+        """The newest mailbox event that was delivered since the last call, if any.
+
+        :param margin: seconds that must have passed since the event was written; by
+            default as many as are needed while the connection is open.
+        """
+        marks = self._marks
+        if not marks:
+            return None
+        if margin is None:
+            margin = self._settle_seconds
+        return marks.take(self._acknowledged(), time.monotonic() - margin)
+
+    def would_deliver_by_closing(self) -> bool:
+        """Whether the client's close would prove now that mailbox events arrived."""
+        marks = self._marks
+        if not marks:
+            return False
+        before = time.monotonic() - self._closing_seconds()
+        return marks.has_any(self._acknowledged(), before)
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether mailbox events were written that may not have arrived yet."""
+        return bool(self._marks)
+
+    def _mark(self, position: Position, now: float) -> None:
+        """Remember a mailbox event that ends with the bytes counted so far."""
+        owner = self._owner
+        if owner is None or not self._limits.confirms_mail:
+            return
+        marks = self._marks
+        is_first = not marks
+        if marks is None:
+            marks = self._marks = Marks()
+        marks.add(self.bytes, now, position)
+        if is_first:
+            owner.note_mail(self)
+
+    def _closing_seconds(self) -> float:
+        """Seconds between an event and the client's close that prove its delivery."""
+        return CLOSING_SECONDS
+
+    @abstractmethod
+    def _acknowledged(self) -> int:
+        """The number of bytes of the stream that have arrived at the client."""
+
+    def close(self, reason: str, *, by_client: bool = False) -> None:
+        """Close the connection; calling this again does nothing.
+
+        :param by_client: whether the client closed it in an orderly way (TCP FIN).
+        """
         owner, self._owner = self._owner, None
         if owner is not None:
+            margin = self._closing_seconds() if by_client else self._settle_seconds
+            delivered = self.take_delivered(margin)
             self._release()
             self._pending = None
-            owner.unregister(self, reason)
+            owner.unregister(self, reason, delivered)
 
     def say_closing(self, reason: str) -> None:
         """Tell the client the reason, and close the connection."""

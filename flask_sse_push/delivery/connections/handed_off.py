@@ -7,8 +7,12 @@ one small object, a raw socket and a watcher that notices when the client leaves
 from __future__ import annotations
 
 import _socket
+import array
 import contextlib
+import fcntl
 import socket
+import struct
+import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -21,6 +25,7 @@ from werkzeug.http import http_date
 from ...events import Channel, Entry, Position
 from ...runtime.concurrency import is_cooperative
 from .base import Connection, Limits, Owner
+from .delivered import CLOSING_SECONDS, DIRECT_CLOSING_SECONDS
 from .pending import Pending
 
 _READ, _WRITE = 1, 2
@@ -28,6 +33,11 @@ _READ, _WRITE = 1, 2
 # stopped reading occupied 3.9 MB of kernel memory; with this size, 262 kB.
 _SEND_BUFFER = 64 * 1024
 _TCP = (socket.AF_INET, socket.AF_INET6)
+_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
+# The field tcpi_rtt of Linux' struct tcp_info, in microseconds.
+_RTT = struct.Struct("68xI")
+# Request headers that proxies add.
+_PROXIED = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 _TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 # Headers about framing and the connection (RFC 9110, section 7.6.1). A handed-off
 # stream replaces them: it ends when its connection closes.
@@ -78,7 +88,7 @@ class HandedOffConnection(Connection):
     :param headers: the response's headers; those about framing are replaced.
     """
 
-    __slots__ = ("_head", "_reader", "_socket", "_writer")
+    __slots__ = ("_head", "_is_direct", "_reader", "_socket", "_writer")
 
     def __init__(
         self,
@@ -93,6 +103,7 @@ class HandedOffConnection(Connection):
     ) -> None:
         super().__init__(owner, limits, user_channel, groups)
         self._head = _encode_head(environ["SERVER_PROTOCOL"], status, headers)
+        self._is_direct = not any(field in environ for field in _PROXIED)
         # This comes first, because gunicorn raises on headers that it cannot send.
         _tell_server(start_response, status, headers)
         served = environ["gunicorn.socket"]
@@ -113,10 +124,15 @@ class HandedOffConnection(Connection):
         self._writer: Any = None  # set only while bytes wait
 
     def load(
-        self, opening: bytes, replay: Sequence[Entry], end: bytes, cursor: Position
+        self,
+        opening: bytes,
+        replay: Sequence[Entry],
+        end: bytes,
+        cursor: Position,
+        lost: Position | None = None,
     ) -> None:
         head, self._head = self._head, b""
-        super().load(head + opening, replay, end, cursor)
+        super().load(head + opening, replay, end, cursor, lost)
 
     def begin(self) -> None:
         self._reader.start(self._on_readable)
@@ -189,8 +205,23 @@ class HandedOffConnection(Connection):
         except BlockingIOError:
             return
         except OSError:
-            pass
-        self.close("gone")
+            self.close("gone")
+        else:
+            self.close("gone", by_client=True)
+
+    def _closing_seconds(self) -> float:
+        if not self._is_direct:
+            return CLOSING_SECONDS
+        return DIRECT_CLOSING_SECONDS + _round_trip_seconds(self._socket)
+
+    def _acknowledged(self) -> int:
+        pending = self._pending
+        waiting = pending.unwritten if pending is not None else 0
+        try:
+            return self.bytes - waiting - _unacknowledged(self._socket)
+        except (OSError, ValueError):
+            # Another thread has closed the socket.
+            return 0
 
     def _release(self) -> None:
         self._end_watcher(self._reader)
@@ -206,6 +237,25 @@ class HandedOffConnection(Connection):
     def _end_watcher(watcher: Any) -> None:
         watcher.stop()
         watcher.close()
+
+
+def _round_trip_seconds(connected: _socket.socket) -> float:
+    """The smoothed round-trip time of TCP, 0 on a Unix socket."""
+    if _TCP_INFO is None or connected.family not in _TCP:
+        return 0.0
+    info = connected.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _RTT.size)
+    (microseconds,) = _RTT.unpack(info)
+    return float(microseconds) / 1e6
+
+
+def _unacknowledged(connected: _socket.socket) -> int:
+    """Bytes in the kernel that the peer has not acknowledged (Linux, ``SIOCOUTQ``).
+
+    On a Unix socket: bytes that the peer has not read, and what they cost.
+    """
+    answer = array.array("i", [0])
+    fcntl.ioctl(connected, termios.TIOCOUTQ, answer)
+    return answer[0]
 
 
 def _tell_server(

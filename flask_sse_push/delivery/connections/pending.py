@@ -20,16 +20,22 @@ class Pending:
     :param limit: the most bytes that may wait.
     """
 
-    __slots__ = ("_chunks", "_serial", "limit", "size")
+    __slots__ = ("_chunks", "_replaced", "_serial", "limit", "size")
 
     def __init__(self, limit: int) -> None:
         self._chunks: OrderedDict[int | tuple[str, str], bytes] = OrderedDict()
         self._serial = 0
+        self._replaced = 0
         self.limit = limit
         self.size = 0
 
     def __bool__(self) -> bool:
         return bool(self._chunks)
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that were appended and not taken, those that were replaced included."""
+        return self.size + self._replaced
 
     @property
     def overflows(self) -> bool:
@@ -49,7 +55,9 @@ class Pending:
                 self.add(entry.frame)
             else:
                 key = (entry.channel, entry.coalesce)
-                self.size -= len(self._chunks.pop(key, b""))
+                replaced = len(self._chunks.pop(key, b""))
+                self.size -= replaced
+                self._replaced += replaced
                 self._chunks[key] = entry.frame
                 self.size += len(entry.frame)
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from ...events import Channel, Entry
 from ...runtime.concurrency import make_wakeup, native_lock
 from .base import Connection, Limits, Owner
+from .delivered import ECHO_SECONDS
 from .pending import Pending
 
 
 class StreamedConnection(Connection):
     """A response body. The server's greenlet or thread waits in ``__next__``."""
 
-    __slots__ = ("_finished", "_lock", "_wakeup")
+    # Delivery is certain as soon as a later write has succeeded.
+    _settle_seconds = 0.0
+
+    __slots__ = ("_certain", "_finished", "_lock", "_taken", "_wakeup")
 
     def __init__(
         self,
@@ -26,6 +31,10 @@ class StreamedConnection(Connection):
         self._lock = native_lock()
         self._wakeup = make_wakeup()
         self._finished: Pending | None = None
+        # The bytes of the stream that have arrived for certain, and an earlier write
+        # (bytes of the stream up to its end, and its time) that a later one confirms.
+        self._certain = 0
+        self._taken: tuple[int, float] | None = None
 
     def begin(self) -> None:
         self._wakeup.set()
@@ -48,6 +57,23 @@ class StreamedConnection(Connection):
             self._finished = self._pending
         super().say_closing(reason)
 
+    def _acknowledged(self) -> int:
+        return self._certain
+
+    def _note_written(self) -> None:
+        """Note that the server asks for more: it has written all that it took."""
+        pending = self._pending or self._finished
+        written = self.bytes - (pending.unwritten if pending else 0)
+        if not written:
+            return
+        now = time.monotonic()
+        if self._taken is not None:
+            earlier, then = self._taken
+            if now - then < ECHO_SECONDS or written == earlier:
+                return
+            self._certain = earlier
+        self._taken = (written, now)
+
     def _release(self) -> None:
         self._wakeup.set()
 
@@ -57,6 +83,7 @@ class StreamedConnection(Connection):
     def __next__(self) -> bytes:
         while True:
             with self._lock:
+                self._note_written()
                 pending = self._pending or self._finished
                 if pending:
                     chunk = pending.take()
@@ -67,6 +94,6 @@ class StreamedConnection(Connection):
                     raise StopIteration
             self._wakeup.wait()
 
-    def close(self, reason: str = "gone") -> None:
+    def close(self, reason: str = "gone", *, by_client: bool = False) -> None:
         """Close the connection; the server calls this when the client is gone."""
-        super().close(reason)
+        super().close(reason, by_client=by_client)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...config import Config
 from ...errors import BackendError
-from ...events import Entry, Event, Position
+from ...events import Event, Position
 from ...runtime.concurrency import spawn
-from ..backend import Backend, Connected, RateWindows, Receiver
+from ..backend import Backend, Connected, RateWindows, Receiver, Unread
 from .keys import Keys
 from .log import Log
 from .mailbox import Mailbox
@@ -66,11 +66,14 @@ class RedisBackend(Backend):
     def append(self, events: Sequence[Event]) -> list[Position]:
         return self._log.append(events)
 
-    def unread(self, user_id: str, after: Position) -> list[Entry]:
+    def unread(self, user_id: str, after: Position) -> Unread:
         return self._mailbox.unread(user_id, after)
 
     def acknowledge(self, user_id: str, up_to: Position) -> int:
-        return self._mailbox.acknowledge(user_id, up_to)
+        return self._mailbox.acknowledge({user_id: up_to})
+
+    def acknowledge_all(self, up_to: Mapping[str, Position]) -> None:
+        self._mailbox.acknowledge(up_to)
 
     def client_count(self) -> int:
         return self._presence.client_count()

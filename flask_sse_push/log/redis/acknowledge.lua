@@ -1,23 +1,43 @@
--- Removes a mailbox's events up to and including a position.
+-- Removes events from mailboxes, from each up to and including a position.
 --
--- KEYS: the mailbox.
--- ARGV: the position, the first position that stays, the name of an entry's nonce.
+-- KEYS: mailboxes, each followed by the key that holds the id of the newest entry that
+-- this mailbox has dropped.
+-- ARGV: the name of an entry's nonce, then for each mailbox the position and the first
+-- position that stays.
 -- Answers how many events were removed. An event that was written twice, its first
 -- answer lost, goes with its repeat and counts once.
 local function nonce(entry)
   for i = 1, #entry[2], 2 do
-    if entry[2][i] == ARGV[3] and entry[2][i + 1] ~= "" then return entry[2][i + 1] end
+    if entry[2][i] == ARGV[1] and entry[2][i + 1] ~= "" then return entry[2][i + 1] end
   end
   return entry[1]
 end
-local done, count = {}, 0
-for _, entry in ipairs(redis.call("XRANGE", KEYS[1], "-", ARGV[1])) do
-  if not done[nonce(entry)] then count = count + 1 end
-  done[nonce(entry)] = true
+local function parse(id)
+  local ms, seq = string.match(id, "(%d+)-(%d+)")
+  return tonumber(ms), tonumber(seq)
 end
-if count == 0 then return 0 end
-redis.call("XTRIM", KEYS[1], "MINID", "=", ARGV[2])
-for _, entry in ipairs(redis.call("XRANGE", KEYS[1], "-", "+")) do
-  if done[nonce(entry)] then redis.call("XDEL", KEYS[1], entry[1]) end
+local function is_before(id, other)
+  local ms, seq = parse(id)
+  local other_ms, other_seq = parse(other)
+  return ms < other_ms or (ms == other_ms and seq < other_seq)
 end
-return count
+local function acknowledge(mailbox, lost, up_to, first_kept)
+  local dropped = redis.call("GET", lost)
+  if dropped and is_before(dropped, first_kept) then redis.call("DEL", lost) end
+  local done, count = {}, 0
+  for _, entry in ipairs(redis.call("XRANGE", mailbox, "-", up_to)) do
+    if not done[nonce(entry)] then count = count + 1 end
+    done[nonce(entry)] = true
+  end
+  if count == 0 then return 0 end
+  redis.call("XTRIM", mailbox, "MINID", "=", first_kept)
+  for _, entry in ipairs(redis.call("XRANGE", mailbox, "-", "+")) do
+    if done[nonce(entry)] then redis.call("XDEL", mailbox, entry[1]) end
+  end
+  return count
+end
+local total = 0
+for i = 1, #KEYS, 2 do
+  total = total + acknowledge(KEYS[i], KEYS[i + 1], ARGV[i + 1], ARGV[i + 2])
+end
+return total

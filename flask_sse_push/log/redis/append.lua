@@ -1,6 +1,7 @@
 -- Appends events to the log, each also to its user's mailbox if it has one.
 --
--- KEYS: the log, then mailboxes.
+-- KEYS: the log, then mailboxes, each followed by the key that holds the id of the newest
+-- entry that this mailbox has dropped.
 -- ARGV: entries the log keeps, entries and milliseconds a mailbox keeps, how many fields
 -- an entry has, and their names; then for each event the number of its mailbox among
 -- KEYS (0: none) and what its fields hold.
@@ -14,8 +15,13 @@ for n = 1, size do fields[2 * n - 1] = ARGV[4 + n] end
 for i = 5 + size, #ARGV, size + 1 do
   for n = 1, size do fields[2 * n] = ARGV[i + n] end
   local id = redis.call("XADD", KEYS[1], "MAXLEN", "~", ARGV[1], "*", unpack(fields))
-  local mailbox = KEYS[tonumber(ARGV[i])]
-  if mailbox then
+  local number = tonumber(ARGV[i])
+  if number > 0 then
+    local mailbox, lost = KEYS[number], KEYS[number + 1]
+    if redis.call("XLEN", mailbox) >= tonumber(ARGV[2]) then
+      local oldest = redis.call("XRANGE", mailbox, "-", "+", "COUNT", 1)[1][1]
+      redis.call("SET", lost, oldest, "PX", ARGV[3])
+    end
     local added = redis.pcall("XADD", mailbox, "MAXLEN", ARGV[2], id, unpack(fields))
     if type(added) == "table" then
       redis.call("XADD", mailbox, "MAXLEN", ARGV[2], "*", unpack(fields))

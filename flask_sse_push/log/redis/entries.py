@@ -8,12 +8,21 @@ from ...events import Event, Position, parse_id
 
 # The only place that spells the names of the fields; scripts are told them.
 _CHANNEL, _NAME, _DATA = b"c", b"e", b"d"
-NONCE, _STORE, _COALESCE = b"n", b"s", b"k"
+NONCE, _KEEP, _COALESCE = b"n", b"s", b"k"
 #: The names of the fields, all of which an entry has, in this order.
-FIELDS = (_CHANNEL, _NAME, _DATA, NONCE, _STORE, _COALESCE)
+FIELDS = (_CHANNEL, _NAME, _DATA, NONCE, _KEEP, _COALESCE)
 
 # More entries than one millisecond can have; ids hold no more than 16 digits.
 _LAST_IN_MS = 10**16 - 1
+
+
+# Where an event is kept: nowhere, in the history, or also in a mailbox.
+_KEPT = {
+    (False, False): "0",
+    (False, True): "0",
+    (True, False): "h",
+    (True, True): "1",
+}
 
 
 def encode(event: Event) -> tuple[str, ...]:
@@ -23,7 +32,7 @@ def encode(event: Event) -> tuple[str, ...]:
         event.name,
         event.data,
         event.nonce,
-        "1" if event.store else "0",
+        _KEPT[event.store, event.mailbox],
         event.coalesce or "",
     )
 
@@ -37,12 +46,14 @@ def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
     if position is None:
         raise ValueError("the id cannot be read")
     contents = dict(zip(fields[::2], fields[1::2], strict=False))
+    kept = contents.get(_KEEP)
     try:
         event = Event(
             name=contents[_NAME].decode(),
             data=contents[_DATA].decode(),
             channel=contents[_CHANNEL].decode(),
-            store=contents.get(_STORE) != b"0",
+            store=kept != b"0",
+            mailbox=kept == b"1",
             nonce=contents.get(NONCE, b"").decode(),
             coalesce=contents.get(_COALESCE, b"").decode() or None,
         )

@@ -15,6 +15,10 @@ class Keys:
         """A user's mailbox. The id is the key's whole rest: nothing needs escaping."""
         return f"{self._prefix}:mailbox:{user_id}"
 
+    def mailbox_lost(self, user_id: str) -> str:
+        """The id of the newest entry that a user's mailbox has dropped."""
+        return f"{self._prefix}:mailbox-lost:{user_id}"
+
     def limit(self, key: str) -> str:
         """The window of a rate limit."""
         return f"{self._prefix}:limit:{key}"

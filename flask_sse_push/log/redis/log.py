@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...events import Event, Position, channel_member, is_user_channel
+from ...events import Event, Position, channel_member
 from .entries import FIELDS, encode, position_of
 from .keys import Keys
 from .scripts import load_script
@@ -33,7 +33,9 @@ class Log:
         self._server = server
         self._keys = keys
         self._has_mailboxes = mailbox_size > 0
-        mailbox_ms = int(mailbox_seconds * 1000)
+        # Events older than mailbox_seconds are not delivered any more. They are kept
+        # twice as long, so that a client that comes late is told of the gap.
+        mailbox_ms = int(2 * mailbox_seconds * 1000)
         self._options = (size, mailbox_size, mailbox_ms, len(FIELDS), *FIELDS)
 
     def append(self, events: Sequence[Event]) -> list[Position]:
@@ -45,9 +47,10 @@ class Log:
         arguments: list[str | bytes | int | float] = [*self._options]
         for event in events:
             number = 0
-            if event.store and self._has_mailboxes and is_user_channel(event.target):
-                keys.append(self._keys.mailbox(channel_member(event.target)))
-                number = len(keys)
+            if event.mailbox and self._has_mailboxes:
+                user_id = channel_member(event.target)
+                number = len(keys) + 1
+                keys += [self._keys.mailbox(user_id), self._keys.mailbox_lost(user_id)]
             arguments.append(number)
             arguments.extend(encode(event))
         ids = self._server.run(_APPEND, keys, arguments)

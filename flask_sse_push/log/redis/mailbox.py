@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 
-from ...events import Entry, Position, format_id
-from .entries import NONCE, decode
+from ...events import START, Entry, Position, format_id
+from ..backend import Unread
+from .entries import NONCE, decode, position_of
 from .keys import Keys
 from .scripts import load_script
 from .server import Server
@@ -14,6 +16,9 @@ from .server import Server
 _log = logging.getLogger("flask_sse_push")
 
 _ACKNOWLEDGE = load_script("acknowledge")
+
+# Mailboxes that one command empties: this takes some milliseconds of the server's time.
+_AT_ONCE = 200
 
 
 class Mailbox:
@@ -27,35 +32,44 @@ class Mailbox:
         self._keys = keys
         self._keep_ms = int(seconds * 1000)
 
-    def unread(self, user_id: str, after: Position) -> list[Entry]:
+    def unread(self, user_id: str, after: Position) -> Unread:
         """A user's events after a position, each once.
 
         :raises BackendError: the server did not answer.
         """
         oldest = (time.time_ns() // 1_000_000 - self._keep_ms, 0)
-        start = f"({format_id(max(after, oldest))}"
-        key = self._keys.mailbox(user_id)
-        [answer] = self._server.call(("XRANGE", key, start, "+"))
+        answer, mark = self._server.call(
+            ("XRANGE", self._keys.mailbox(user_id), f"({format_id(after)}", "+"),
+            ("GET", self._keys.mailbox_lost(user_id)),
+        )
+        lost = position_of(mark) if mark else START
         found: dict[str, Entry] = {}
         for id, fields in answer:
             try:
                 position, event = decode(id, fields)
             except ValueError as error:
                 _log.warning("Entry %r of a mailbox is no event: %s", id, error)
+                continue
+            if position < oldest:
+                lost = max(lost, position)
             else:
                 # A nonce is never as short as an id, nor is an id ever a nonce.
                 found.setdefault(event.nonce or format_id(position), event.at(position))
-        return list(found.values())
+        return Unread(list(found.values()), lost if lost > max(after, START) else None)
 
-    def acknowledge(self, user_id: str, up_to: Position) -> int:
-        """Remove a user's events up to and including a position; returns how many.
+    def acknowledge(self, up_to: Mapping[str, Position]) -> int:
+        """Remove events from mailboxes, each up to and including a position.
 
+        :returns: the number of events removed.
         :raises BackendError: the server did not answer.
         """
-        first_kept = (up_to[0], up_to[1] + 1)
-        removed: int = self._server.run(
-            _ACKNOWLEDGE,
-            [self._keys.mailbox(user_id)],
-            [format_id(up_to), format_id(first_kept), NONCE],
-        )
+        removed = 0
+        users = list(up_to.items())
+        for start in range(0, len(users), _AT_ONCE):
+            keys: list[str] = []
+            arguments: list[str | bytes] = [NONCE]
+            for user_id, (ms, seq) in users[start : start + _AT_ONCE]:
+                keys += [self._keys.mailbox(user_id), self._keys.mailbox_lost(user_id)]
+                arguments += [format_id((ms, seq)), format_id((ms, seq + 1))]
+            removed += self._server.run(_ACKNOWLEDGE, keys, arguments)
         return removed

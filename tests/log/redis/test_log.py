@@ -135,7 +135,7 @@ def test_garbage_in_a_mailbox_is_skipped(
     # Of now: what is older than a mailbox keeps is not looked at.
     shared.command("XADD", f"{{{prefix}}}:mailbox:1", "*", "nonsense", "x")
     send(worker, "a", channel="user:1")
-    [entry] = worker.backend.unread("1", START)
+    [entry] = worker.backend.unread("1", START).entries
     assert b"data: a\n" in entry.frame
     assert worker.backend.acknowledge("1", entry.position) == 2
 
@@ -193,7 +193,8 @@ def test_log_and_mailbox_share_the_id_and_a_cluster_slot(
     [[id, _]] = shared.command("XRANGE", mailbox, "-", "+")
     [*_, [logged, _]] = log
     assert id == logged
-    assert 90_000 < shared.command("PTTL", mailbox) <= 100_000
+    # Twice as long as it gives events out, so that it can tell of those it let go.
+    assert 190_000 < shared.command("PTTL", mailbox) <= 200_000
 
 
 def test_an_old_mailbox_entry_is_not_given_out(
@@ -204,7 +205,7 @@ def test_an_old_mailbox_entry_is_not_given_out(
     fields = ("c", "user:1", "e", "x", "d", "old")
     shared.command("XADD", f"{{{prefix}}}:mailbox:1", f"{old}-1", *fields)
     send(worker, "new", channel="user:1")
-    [entry] = worker.backend.unread("1", START)
+    [entry] = worker.backend.unread("1", START).entries
     assert b"data: new" in entry.frame
 
 

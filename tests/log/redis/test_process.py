@@ -69,7 +69,7 @@ def test_an_outage_is_logged_once_and_commands_fail_within_their_bound(
     for ask in (
         lambda: send(worker, "c"),
         worker.backend.client_count,
-        lambda: worker.backend.unread("1", START),
+        lambda: worker.backend.unread("1", START).entries,
         lambda: worker.backend.acknowledge("1", START),
     ):
         tries.opened.clear()

@@ -108,7 +108,7 @@ def test_a_unix_socket(workers: list[Worker], prefix: str) -> None:
             worker.start()
             send(worker, "a", channel="user:1")
             wait_for_texts(worker, ["a"])
-            assert len(worker.backend.unread("1", START)) == 1
+            assert len(worker.backend.unread("1", START).entries) == 1
             assert worker.backend.health()["reachable"]
             assert f"{server.client.info('keyspace')}".startswith("{'db1'")
             worker.backend.stop()

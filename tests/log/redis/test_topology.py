@@ -61,7 +61,7 @@ def test_a_clusters_redirection_is_followed(workers: list[Worker], prefix: str) 
         other.start()
         eventually(lambda: other.backend.is_user_connected("1"))
         assert other.texts == ["a"]
-        assert len(worker.backend.unread("1", START)) == 1
+        assert len(worker.backend.unread("1", START).entries) == 1
         assert there.command("XLEN", f"{{{prefix}}}:log") == 2
         for one in (worker, other):
             one.backend.stop()

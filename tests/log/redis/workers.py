@@ -35,6 +35,7 @@ Start = Callable[..., Worker]
 
 
 def send(worker: Worker, *texts: str, **options: Any) -> None:
+    options.setdefault("mailbox", options.get("channel", "").startswith("user:"))
     worker.backend.append([Event(data=text, **options) for text in texts])
 
 
