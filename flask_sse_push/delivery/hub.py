@@ -37,11 +37,13 @@ class Ended:
 
     :param reason: ``gone`` (the client left), ``overflow`` (it did not read fast
         enough), ``removed``, ``age``, ``shutdown`` or ``error``.
+    :param carrier: ``handed-off`` or ``streamed``.
     :param duration: how long it was open, in seconds.
     """
 
     user_id: str | None
     channels: tuple[Channel, ...]
+    carrier: str
     reason: str
     duration: float
     events: int
@@ -154,6 +156,7 @@ class Hub:
                 Ended(
                     user_id=connection.user_id,
                     channels=connection.channels,
+                    carrier=connection.carrier,
                     reason=reason,
                     duration=time.monotonic() - connection.opened,
                     events=connection.events,

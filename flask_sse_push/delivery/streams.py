@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _socket
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -24,17 +26,23 @@ from ..events import (
 )
 from ..events import user_channel as channel_of
 from ..log import Backend
-from .admission import Admission, require_fit_server
-from .connections import (
-    Connection,
-    HandedOffConnection,
-    Limits,
-    StreamedConnection,
-    can_hand_off,
+from .admission import Admission
+from .connections import Connection, Limits, StreamedConnection, handed_off_class
+from .connections.takeover import (
+    Handover,
+    client_has_left,
+    encode_head,
+    find_socket,
+    is_gunicorns_own,
+    parse_head,
+    take,
+    tell_gunicorn,
 )
 from .hub import Ended, Hub
 from .negotiation import MIMETYPE, last_event_id, require_acceptable
 from .resume import Resume
+from .servers import require_fit_server, thread_count
+from .threads import Threads
 
 _log = logging.getLogger("flask_sse_push")
 _streams_log = logging.getLogger("flask_sse_push.streams")
@@ -42,6 +50,10 @@ _streams_log = logging.getLogger("flask_sse_push.streams")
 # EventSource gives up for good on any status except 200. A client that cannot be served
 # now therefore gets a stream that ends at once, and reconnects after this time.
 _BUSY_RETRY_MS = 5_000
+# A machine that stalls for a second must not cost clients their connection.
+_SHORTEST_VANISHED_MS = 5_000
+_NO_MAILBOX = "the mailbox cannot be read"
+_NO_THREAD = "the server's last threads are kept for other requests"
 _HEADERS = {
     # no-transform, because proxies that compress a stream delay its events.
     "Cache-Control": "no-store, no-transform",
@@ -69,8 +81,12 @@ class Streams:
         self._backend = backend
         self._limits = Limits(
             pending_bytes=config.max_pending_bytes,
-            vanished_ms=min(int(2_000 * config.heartbeat_seconds), 2**31 - 1),
+            vanished_ms=min(
+                max(int(2_000 * config.heartbeat_seconds), _SHORTEST_VANISHED_MS),
+                2**31 - 1,
+            ),
         )
+        self._threads = Threads()
         self._on_opened = on_opened
         self._on_ended = on_ended
 
@@ -89,7 +105,8 @@ class Streams:
         if request.method == "HEAD":
             # A server sends no body for HEAD, so a stream would never start or end.
             return Response(mimetype=MIMETYPE, headers=_HEADERS)
-        require_fit_server(request.environ)
+        is_handed_off = self._find_socket(request.environ) is not None
+        require_fit_server(request.environ, is_handed_off=is_handed_off)
         user_channel = None if user_id is None else channel_of(user_id)
         channels = group_channels(groups)
         if reason := self.admission.refusal(user_channel):
@@ -111,16 +128,128 @@ class Streams:
         # Checked again: other streams may have opened since respond() was called.
         if reason := self.admission.refusal(opening.user_channel):
             return _busy(reason)(environ, start_response)
-        resume = self._read_resume(opening.last_event_id)
+        found = self._find_socket(environ)
+        if found is not None and not is_gunicorns_own(start_response):
+            protocol = environ["SERVER_PROTOCOL"]
+
+            def finish(taken: _socket.socket, head: bytes) -> None:
+                self._take(response, protocol, taken, head)
+
+            response.response = Handover(found, finish, response.close)
+            return response.start(environ, start_response)
         try:
-            missed = self._missed(opening, resume)
+            resume, missed = self._prepare(opening)
         except BackendError:
-            return _busy("the mailbox cannot be read")(environ, start_response)
+            return _busy(_NO_MAILBOX)(environ, start_response)
         try:
-            connection, body = self._connect(response, environ, start_response)
+            if found is None:
+                connection, body = self._stream(response, environ, start_response)
+            else:
+                connection, body = self._hand_off(
+                    response, environ, start_response, found
+                )
         except BaseException:
             self._backend.detach(opening.channels)
             raise
+        if connection is None:
+            self._backend.detach(opening.channels)
+        else:
+            self._join(connection, response, resume, missed)
+        return body
+
+    def _find_socket(self, environ: dict[str, Any]) -> Any | None:
+        return find_socket(environ) if self._config.handoff == "auto" else None
+
+    def _hand_off(
+        self,
+        response: StreamResponse,
+        environ: dict[str, Any],
+        start_response: Callable[..., Any],
+        found: Any,
+    ) -> tuple[Connection, Iterable[bytes]]:
+        """Take the socket from gunicorn, which has nothing more to do then."""
+        headers = response.headers.to_wsgi_list()
+        head = encode_head(environ["SERVER_PROTOCOL"], response.status, headers)
+        # First, because gunicorn refuses headers that it cannot send.
+        tell_gunicorn(start_response, response.status, headers)
+        opening = response.opening
+        connection = handed_off_class()(
+            *(self.hub, self._limits, opening.user_channel, opening.groups),
+            take(found),
+            head,
+        )
+        return connection, ()
+
+    def _take(
+        self,
+        response: StreamResponse,
+        protocol: str,
+        taken: _socket.socket,
+        written: bytes,
+    ) -> None:
+        """Make a connection of a socket that was taken while its server wrote.
+
+        :param written: what the server wrote.
+        """
+        opening = response.opening
+        own = (response.status, response.headers.to_wsgi_list())
+        head = encode_head(protocol, *(parse_head(written) or own))
+        # Once more: many may have been on their way here.
+        refusal = self.admission.refusal(opening.user_channel)
+        if not refusal:
+            try:
+                resume, missed = self._prepare(opening)
+            except BackendError:
+                refusal = _NO_MAILBOX
+        if refusal:
+            with contextlib.suppress(OSError):
+                taken.send(head + _busy_text(refusal))
+            taken.close()
+            response.close()
+            return
+        try:
+            connection = handed_off_class()(
+                *(self.hub, self._limits, opening.user_channel, opening.groups),
+                taken,
+                head,
+            )
+        except BaseException:
+            self._backend.detach(opening.channels)
+            raise
+        self._join(connection, response, resume, missed)
+
+    def _stream(
+        self,
+        response: StreamResponse,
+        environ: dict[str, Any],
+        start_response: Callable[..., Any],
+    ) -> tuple[Connection | None, Iterable[bytes]]:
+        """A connection that keeps the server's thread, if there is one to spare."""
+        opening = response.opening
+        threads = thread_count(environ)
+        connection = StreamedConnection(
+            *(self.hub, self._limits, opening.user_channel, opening.groups),
+            client_has_left(environ),
+            probes=threads is not None,
+            on_left=self._threads.leave,
+        )
+        if not self._threads.take(connection, threads):
+            return None, _busy(_NO_THREAD)(environ, start_response)
+        response.response = connection
+        try:
+            return connection, response.start(environ, start_response)
+        except BaseException:
+            connection.leave_thread()
+            raise
+
+    def _join(
+        self,
+        connection: Connection,
+        response: StreamResponse,
+        resume: Resume,
+        missed: Sequence[Entry],
+    ) -> None:
+        """Let a connection in."""
         if response.has_on_close:
             connection.call_on_close(response.close)
         try:
@@ -130,25 +259,14 @@ class Streams:
             # For example a timeout. The server got no body that it could close.
             connection.close("error")
             raise
-        return body
 
-    def _connect(
-        self,
-        response: StreamResponse,
-        environ: dict[str, Any],
-        start_response: Callable[..., Any],
-    ) -> tuple[Connection, Iterable[bytes]]:
-        """The kind of connection that suits the server, and the body for the server."""
-        opening = response.opening
-        common = (self.hub, self._limits, opening.user_channel, opening.groups)
-        if self._config.handoff == "auto" and can_hand_off(environ, start_response):
-            headers = response.headers.to_wsgi_list()
-            handed_off = HandedOffConnection(
-                *common, environ, start_response, response.status, headers
-            )
-            return handed_off, ()
-        streamed = response.response = StreamedConnection(*common)
-        return streamed, response.start(environ, start_response)
+    def _prepare(self, opening: _Opening) -> tuple[Resume, Sequence[Entry]]:
+        """Where the client resumes, and what it has missed.
+
+        :raises BackendError: the backend cannot be reached.
+        """
+        resume = self._read_resume(opening.last_event_id)
+        return resume, self._missed(opening, resume)
 
     def _read_resume(self, last_event_id: str | None) -> Resume:
         cursor = self._backend.parse_cursor(last_event_id) if last_event_id else None
@@ -182,8 +300,10 @@ class Streams:
     def _tell_ended(self, ended: Sequence[Ended]) -> None:
         for stream in ended:
             _streams_log.info(
-                "stream ended: user=%s reason=%s seconds=%.1f events=%d bytes=%d",
+                "stream ended: user=%s carrier=%s reason=%s seconds=%.1f events=%d "
+                "bytes=%d",
                 stream.user_id,
+                stream.carrier,
                 stream.reason,
                 stream.duration,
                 stream.events,
@@ -260,6 +380,9 @@ def _response_class(base: type[Response]) -> type[StreamResponse]:
 
 def _busy(reason: str) -> Response:
     """A stream that ends at once and makes the client reconnect later."""
+    return Response(_busy_text(reason), mimetype=MIMETYPE, headers=_HEADERS)
+
+
+def _busy_text(reason: str) -> bytes:
     retry = int(_BUSY_RETRY_MS * random.uniform(0.5, 1.5))
-    body = encode_retry(retry) + encode_comment(reason)
-    return Response(body, mimetype=MIMETYPE, headers=_HEADERS)
+    return encode_retry(retry) + encode_comment(reason)

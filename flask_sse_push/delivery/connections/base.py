@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ...events import (
     ALL,
@@ -106,6 +106,9 @@ class Connection(ABC):
         "user_channel",
         "written",
     )
+
+    #: How it reaches the client: ``handed-off`` or ``streamed``.
+    carrier: ClassVar[str] = "streamed"
 
     def __init__(
         self,

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
-from ...events import Channel, Entry
-from ...runtime.concurrency import make_wakeup, native_lock
+from ...events import Channel, Entry, encode_comment
+from ...runtime.concurrency import is_cooperative, make_wakeup, native_lock
 from .base import Connection, Limits, Owner
 from .pending import Pending
 
+# Seconds between two looks whether the client is still there. A thread that is held for
+# nobody is missed sooner than a greenlet, and a look that writes costs more.
+_THREAD_LOOKS, _GREENLET_LOOKS, _PROBES = 0.25, 2.0, 2.0
+# What is written to find out that nobody reads.
+_PROBE = encode_comment()
+
 
 class StreamedConnection(Connection):
-    """A response body. The server's greenlet or thread waits in ``__next__``."""
+    """A response body. The server's greenlet or thread waits in ``__next__``.
 
-    __slots__ = ("_finished", "_lock", "_wakeup")
+    :param has_left: tells whether the client has closed its connection, if the server
+        lets that be known; it is asked now and then.
+    :param probes: whether to write a comment now and then where it does not: the server
+        ends the stream when it cannot be written.
+    :param on_left: called when the server's thread is free again.
+    """
+
+    __slots__ = ("_finished", "_has_left", "_lock", "_on_left", "_probes", "_wakeup")
 
     def __init__(
         self,
@@ -21,8 +35,14 @@ class StreamedConnection(Connection):
         limits: Limits,
         user_channel: Channel | None,
         groups: tuple[Channel, ...],
+        has_left: Callable[[], bool] | None = None,
+        probes: bool = False,
+        on_left: Callable[[StreamedConnection], None] | None = None,
     ) -> None:
         super().__init__(owner, limits, user_channel, groups)
+        self._has_left = has_left
+        self._probes = probes
+        self._on_left = on_left
         self._lock = native_lock()
         self._wakeup = make_wakeup()
         self._finished: Pending | None = None
@@ -64,9 +84,34 @@ class StreamedConnection(Connection):
                         pending.limit = self._limits.pending_bytes
                     return chunk
                 if not self.is_open:
-                    raise StopIteration
-            self._wakeup.wait()
+                    break
+            self._wait()
+        self.leave_thread()
+        raise StopIteration
 
-    def close(self, reason: str = "gone") -> None:
-        """Close the connection; the server calls this when the client is gone."""
-        super().close(reason)
+    def _wait(self) -> None:
+        """Wait until there is something to do, and look after the client meanwhile."""
+        if self._has_left is not None:
+            pause = _GREENLET_LOOKS if is_cooperative() else _THREAD_LOOKS
+            if not self._wakeup.wait(pause):
+                self.end_if_abandoned()
+        elif not self._wakeup.wait(_PROBES if self._probes else None):
+            self.send(_PROBE, time.monotonic())
+
+    def end_if_abandoned(self) -> bool:
+        """End the stream if its client is known to have left; returns whether it is."""
+        if self._has_left is None or not self._has_left():
+            return False
+        super().close("gone")
+        return True
+
+    def leave_thread(self) -> None:
+        """Say that the server's thread is free again; once is enough."""
+        if self._on_left is not None:
+            self._on_left(self)
+
+    def close(self, reason: str | None = None) -> None:
+        """End the stream; the server calls it, with no reason, when it has ended."""
+        if reason is None:
+            self.leave_thread()
+        super().close(reason or "gone")
