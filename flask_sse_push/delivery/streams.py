@@ -5,7 +5,6 @@ from __future__ import annotations
 import _socket
 import contextlib
 import logging
-import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,45 +19,27 @@ from ..events import (
     Channel,
     Entry,
     channel_member,
-    encode_comment,
-    encode_retry,
     group_channels,
 )
 from ..events import user_channel as channel_of
 from ..log import Backend
 from .admission import Admission
-from .connections import Connection, Limits, StreamedConnection, handed_off_class
-from .connections.takeover import (
-    Handover,
-    client_has_left,
-    encode_head,
-    find_socket,
-    is_gunicorns_own,
-    parse_head,
-    take,
-    tell_gunicorn,
-)
+from .carriers import Carriers, Receivers
+from .connections import Connection, Limits, StreamedConnection
+from .connections.head import encode_head, parse_head
+from .connections.takeover import Handover, is_gunicorns_own
 from .hub import Ended, Hub
 from .negotiation import MIMETYPE, last_event_id, require_acceptable
+from .refusal import STREAM_HEADERS, busy, busy_text
 from .resume import Resume
-from .servers import require_fit_server, thread_count
-from .threads import Threads
 
 _log = logging.getLogger("flask_sse_push")
 _streams_log = logging.getLogger("flask_sse_push.streams")
 
-# EventSource gives up for good on any status except 200. A client that cannot be served
-# now therefore gets a stream that ends at once, and reconnects after this time.
-_BUSY_RETRY_MS = 5_000
 # A machine that stalls for a second must not cost clients their connection.
 _SHORTEST_VANISHED_MS = 5_000
 _NO_MAILBOX = "the mailbox cannot be read"
 _NO_THREAD = "the server's last threads are kept for other requests"
-_HEADERS = {
-    # no-transform, because proxies that compress a stream delay its events.
-    "Cache-Control": "no-store, no-transform",
-    "X-Accel-Buffering": "no",
-}
 
 
 class Streams:
@@ -79,14 +60,16 @@ class Streams:
         self.admission = Admission(config, self.hub, backend)
         self._config = config
         self._backend = backend
-        self._limits = Limits(
+        limits = Limits(
             pending_bytes=config.max_pending_bytes,
             vanished_ms=min(
                 max(int(2_000 * config.heartbeat_seconds), _SHORTEST_VANISHED_MS),
                 2**31 - 1,
             ),
         )
-        self._threads = Threads()
+        self._carriers = Carriers(
+            self.hub, limits, is_handing_off=config.handoff == "auto"
+        )
         self._on_opened = on_opened
         self._on_ended = on_ended
 
@@ -104,13 +87,12 @@ class Streams:
         require_acceptable(request)
         if request.method == "HEAD":
             # A server sends no body for HEAD, so a stream would never start or end.
-            return Response(mimetype=MIMETYPE, headers=_HEADERS)
-        is_handed_off = self._find_socket(request.environ) is not None
-        require_fit_server(request.environ, is_handed_off=is_handed_off)
+            return Response(mimetype=MIMETYPE, headers=STREAM_HEADERS)
+        self._carriers.require_fit_server(request.environ)
         user_channel = None if user_id is None else channel_of(user_id)
         channels = group_channels(groups)
         if reason := self.admission.refusal(user_channel):
-            return _busy(reason)
+            return busy(reason)
         response = _response_class(current_app.response_class)()  # type: ignore[arg-type]
         response.opening = _Opening(
             self, user_channel, channels, last_event_id(request)
@@ -127,8 +109,8 @@ class Streams:
         opening = response.opening
         # Checked again: other streams may have opened since respond() was called.
         if reason := self.admission.refusal(opening.user_channel):
-            return _busy(reason)(environ, start_response)
-        found = self._find_socket(environ)
+            return busy(reason)(environ, start_response)
+        found = self._carriers.find_socket(environ)
         if found is not None and not is_gunicorns_own(start_response):
             protocol = environ["SERVER_PROTOCOL"]
 
@@ -140,45 +122,30 @@ class Streams:
         try:
             resume, missed = self._prepare(opening)
         except BackendError:
-            return _busy(_NO_MAILBOX)(environ, start_response)
+            return busy(_NO_MAILBOX)(environ, start_response)
+        body: Iterable[bytes] = ()
         try:
-            if found is None:
-                connection, body = self._stream(response, environ, start_response)
-            else:
-                connection, body = self._hand_off(
-                    response, environ, start_response, found
+            if found is not None:
+                connection = self._carriers.take_from_gunicorn(
+                    *(opening.receivers, environ, start_response),
+                    *(response.status, response.headers.to_wsgi_list(), found),
                 )
+            else:
+                streamed = self._carriers.stream(opening.receivers, environ)
+                if streamed is None:
+                    self._backend.detach(opening.channels)
+                    return busy(_NO_THREAD)(environ, start_response)
+                connection = response.response = streamed
+                try:
+                    body = response.start(environ, start_response)
+                except BaseException:
+                    streamed.leave_thread()
+                    raise
         except BaseException:
             self._backend.detach(opening.channels)
             raise
-        if connection is None:
-            self._backend.detach(opening.channels)
-        else:
-            self._join(connection, response, resume, missed)
+        self._join(connection, response, resume, missed)
         return body
-
-    def _find_socket(self, environ: dict[str, Any]) -> Any | None:
-        return find_socket(environ) if self._config.handoff == "auto" else None
-
-    def _hand_off(
-        self,
-        response: StreamResponse,
-        environ: dict[str, Any],
-        start_response: Callable[..., Any],
-        found: Any,
-    ) -> tuple[Connection, Iterable[bytes]]:
-        """Take the socket from gunicorn, which has nothing more to do then."""
-        headers = response.headers.to_wsgi_list()
-        head = encode_head(environ["SERVER_PROTOCOL"], response.status, headers)
-        # First, because gunicorn refuses headers that it cannot send.
-        tell_gunicorn(start_response, response.status, headers)
-        opening = response.opening
-        connection = handed_off_class()(
-            *(self.hub, self._limits, opening.user_channel, opening.groups),
-            take(found),
-            head,
-        )
-        return connection, ()
 
     def _take(
         self,
@@ -203,44 +170,16 @@ class Streams:
                 refusal = _NO_MAILBOX
         if refusal:
             with contextlib.suppress(OSError):
-                taken.send(head + _busy_text(refusal))
+                taken.send(head + busy_text(refusal))
             taken.close()
             response.close()
             return
         try:
-            connection = handed_off_class()(
-                *(self.hub, self._limits, opening.user_channel, opening.groups),
-                taken,
-                head,
-            )
+            connection = self._carriers.hand_off(opening.receivers, taken, head)
         except BaseException:
             self._backend.detach(opening.channels)
             raise
         self._join(connection, response, resume, missed)
-
-    def _stream(
-        self,
-        response: StreamResponse,
-        environ: dict[str, Any],
-        start_response: Callable[..., Any],
-    ) -> tuple[Connection | None, Iterable[bytes]]:
-        """A connection that keeps the server's thread, if there is one to spare."""
-        opening = response.opening
-        threads = thread_count(environ)
-        connection = StreamedConnection(
-            *(self.hub, self._limits, opening.user_channel, opening.groups),
-            client_has_left(environ),
-            probes=threads is not None,
-            on_left=self._threads.leave,
-        )
-        if not self._threads.take(connection, threads):
-            return None, _busy(_NO_THREAD)(environ, start_response)
-        response.response = connection
-        try:
-            return connection, response.start(environ, start_response)
-        except BaseException:
-            connection.leave_thread()
-            raise
 
     def _join(
         self,
@@ -258,6 +197,8 @@ class Streams:
         except BaseException:
             # For example a timeout. The server got no body that it could close.
             connection.close("error")
+            if isinstance(connection, StreamedConnection):
+                connection.leave_thread()
             raise
 
     def _prepare(self, opening: _Opening) -> tuple[Resume, Sequence[Entry]]:
@@ -330,6 +271,10 @@ class _Opening:
     last_event_id: str | None
 
     @property
+    def receivers(self) -> Receivers:
+        return self.user_channel, self.groups
+
+    @property
     def channels(self) -> tuple[Channel, ...]:
         own = () if self.user_channel is None else (self.user_channel,)
         return (*own, *self.groups)
@@ -347,7 +292,7 @@ class StreamResponse(Response):
     def __init__(self) -> None:
         # An iterator has no Content-Length. The body is passed through directly: a hook
         # that reads the whole body would never return.
-        super().__init__(iter(()), headers=_HEADERS, direct_passthrough=True)
+        super().__init__(iter(()), headers=STREAM_HEADERS, direct_passthrough=True)
         self.has_on_close = False
 
     def call_on_close(self, func: Callable[[], Any]) -> Callable[[], Any]:
@@ -376,13 +321,3 @@ def _response_class(base: type[Response]) -> type[StreamResponse]:
     if issubclass(StreamResponse, base):
         return StreamResponse
     return type("StreamResponse", (StreamResponse, base), {})
-
-
-def _busy(reason: str) -> Response:
-    """A stream that ends at once and makes the client reconnect later."""
-    return Response(_busy_text(reason), mimetype=MIMETYPE, headers=_HEADERS)
-
-
-def _busy_text(reason: str) -> bytes:
-    retry = int(_BUSY_RETRY_MS * random.uniform(0.5, 1.5))
-    return encode_retry(retry) + encode_comment(reason)

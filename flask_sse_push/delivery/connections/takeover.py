@@ -14,32 +14,15 @@ import os
 import select
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import gevent.monkey
 import gevent.socket
-from werkzeug.http import http_date
 
 from ...runtime.concurrency import is_cooperative
 from ...runtime.eventloop import READ, event_loop
 
-# Fields that say how the answer is framed and where it goes (RFC 9110, 7.6.1): a stream
-# ends with its connection.
-_FRAMING: Final = frozenset(
-    (
-        "connection",
-        "content-length",
-        "date",
-        "keep-alive",
-        "proxy-connection",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    )
-)
 # Servers that use select(), such as waitress, need descriptors below 1,024: what is
 # taken from them goes above, where the limit on open files allows.
 _LOWEST_DESCRIPTOR: Final = 1024
@@ -262,40 +245,3 @@ class Handover:
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             on_close()
-
-
-def parse_head(head: bytes) -> tuple[str, list[tuple[str, str]]] | None:
-    """Status and headers of what a server wrote, ``None`` if that is no whole head."""
-    lines, end, _ = head.partition(b"\r\n\r\n")
-    first, *rest = lines.decode("latin-1").split("\r\n")
-    protocol, _, status = first.partition(" ")
-    if not end or not protocol.startswith("HTTP/"):
-        return None
-    fields = [line.partition(":") for line in rest]
-    return status, [(name, value.strip()) for name, _, value in fields]
-
-
-def encode_head(
-    protocol: str, status: str, headers: Iterable[tuple[str, str]]
-) -> bytes:
-    """The head of a stream that ends with its connection.
-
-    :param protocol: ``HTTP/1.0`` or ``HTTP/1.1``.
-    :param status: such as ``"200 OK"``.
-    :param headers: the response's; those that frame it are replaced.
-    """
-    fields = "".join(
-        [
-            f"{name}: {value}\r\n"
-            for name, value in headers
-            if name.lower() not in _FRAMING
-        ]
-    )
-    date = _date(int(time.time()))
-    head = f"{protocol} {status}\r\nDate: {date}\r\nConnection: close\r\n{fields}\r\n"
-    return head.encode("latin-1")
-
-
-@lru_cache(maxsize=1)
-def _date(seconds: int) -> str:
-    return http_date(seconds)
