@@ -24,23 +24,23 @@ _PAGE = "docs/servers.rst has the table of servers."
 
 
 def require_fit_server(environ: Mapping[str, Any], *, is_handed_off: bool) -> None:
-    """Check that the server, as it was started, can serve streams.
+    """Check that the server was started in a way that can serve streams.
 
     :param environ: the request's WSGI environment.
     :param is_handed_off: whether the stream leaves the server's threads alone.
-    :raises ConfigError: it cannot; the text says how to start it.
+    :raises ConfigError: it cannot serve streams; the message says how to start it.
     """
     server = type(environ.get("wsgi.input")).__module__
     if server.startswith("gevent.") and not is_cooperative():
         raise ConfigError(
-            "This server runs on gevent, but the process is not patched: one stream "
-            "would stop all others. Start your program with 'from gevent import "
+            "This server runs on gevent, but the process is not patched, so one stream "
+            "would block all others. Start your program with 'from gevent import "
             "monkey; monkey.patch_all()', before every other import."
         )
     if not is_handed_off and thread_count(environ) == 1:
         raise ConfigError(
-            "This server answers one request at a time: one stream would hold it for "
-            f"good. {_remedy(environ)} {_PAGE}"
+            "This server answers one request at a time, so one stream would block it "
+            f"for good. {_remedy(environ)} {_PAGE}"
         )
 
 
