@@ -83,6 +83,18 @@ def test_middleware_that_answers_something_else_is_obeyed(kind: str) -> None:
         assert carriers(server) == {"handed-off": 0, "streamed": 0}
 
 
+@pytest.mark.parametrize("kind", ["gunicorn-gevent", "gunicorn-sync"])
+def test_middleware_that_collects_the_body_first_does_no_harm(kind: str) -> None:
+    environ = {"SSE_PUSH_HEARTBEAT_SECONDS": "60"}
+    target = "tests.support.webapp:profiled"
+    with serve(kind, target=target, environ=environ) as server:
+        for _ in range(3):
+            with Stream(server, user="2") as stream:
+                stream.read_opening()
+                assert carriers(server)["handed-off"] == 1
+            eventually(lambda: carriers(server)["handed-off"] == 0)
+
+
 @pytest.mark.parametrize(("kind", "arguments"), FOUR_THREADS)
 def test_streams_never_take_the_last_threads(
     kind: str, arguments: tuple[str, ...]

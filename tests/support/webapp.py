@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ from typing import Any
 
 from flask import Flask, Response, after_this_request, jsonify, request
 from gevent.monkey import get_original
+from werkzeug.middleware.profiler import ProfilerMiddleware
 from werkzeug.wsgi import ClosingIterator
 
 from flask_sse_push import SSEPush
@@ -158,6 +160,10 @@ def replacing(environ: Any, start_response: Any) -> Any:
 
 def _ignore(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
     """Take the head of an answer that is not sent."""
+
+
+#: The application behind middleware that reads the whole body before it answers.
+profiled = ProfilerMiddleware(app, stream=io.StringIO())
 
 
 def wrapped(environ: Any, start_response: Any) -> Any:

@@ -26,6 +26,10 @@ from ...runtime.eventloop import READ, event_loop
 # Servers that use select(), such as waitress, need descriptors below 1,024: what is
 # taken from them goes above, where the limit on open files allows.
 _LOWEST_DESCRIPTOR: Final = 1024
+# gevent.pywsgi, cheroot and wsgiref, which read a request from its socket's file.
+_READ_FROM_FILES: Final = ("gevent/", "Cheroot/", "WSGIServer/")
+# Modes of uWSGI in which an event loop of its own has the socket, and TLS.
+_UNFIT_UWSGI: Final = ("async", "gevent", "https-socket")
 # As much of a server's head as is looked at; most are a few hundred bytes.
 _HEAD_BYTES: Final = 64 * 1024
 # Any byte that is not empty makes every server write its head.
@@ -75,7 +79,8 @@ def _shown_socket(environ: Mapping[str, Any]) -> Any | None:
         return getattr(getattr(told, "__self__", None), "socket", None)
     if "uwsgi.version" in environ:
         return _uwsgi_descriptor()
-    # gevent.pywsgi, cheroot and wsgiref read the request from the socket's file.
+    if not str(environ.get("SERVER_SOFTWARE")).startswith(_READ_FROM_FILES):
+        return None
     stream = environ.get("wsgi.input")
     while (inner := getattr(stream, "rfile", None)) is not None:
         stream = inner
@@ -84,9 +89,10 @@ def _shown_socket(environ: Mapping[str, Any]) -> Any | None:
 
 def _uwsgi_descriptor() -> int | None:
     uwsgi: Any = sys.modules.get("uwsgi")
-    # Without threads nothing of Python runs between two requests; and with https-socket
-    # the descriptor carries TLS.
-    if uwsgi is None or not uwsgi.has_threads or "https-socket" in uwsgi.opt:
+    # Without threads nothing of Python runs between two requests.
+    if uwsgi is None or not uwsgi.has_threads:
+        return None
+    if any(option in uwsgi.opt for option in _UNFIT_UWSGI):
         return None
     descriptor: int = uwsgi.connection_fd()
     return descriptor
