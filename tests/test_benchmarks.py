@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import plots
+from benchmarks import pages, plots
 from tests.support.servers import ROOT
 
 RUN_SECONDS = 90
@@ -66,3 +66,14 @@ def test_a_plot_is_well_formed_and_tells_the_values() -> None:
     widths = [float(element.attrib["width"]) for element in root.iter(f"{space}rect")]
     assert widths[1] == pytest.approx(4 * widths[0], abs=0.2)
     assert "theirs 10.0 µs" in root.attrib["aria-label"]
+
+
+@pytest.mark.server
+def test_pages_and_streams_are_measured_under_a_server(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert pages.main(["--only", "flask run --without", "--streams", "20"]) == os.EX_OK
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("flask run --without-threads")
+    assert "handed-off" in line
+    assert " 20 " in line

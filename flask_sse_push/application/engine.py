@@ -75,6 +75,7 @@ class Engine:
             "isHealthy": bool(backend["reachable"]) and not is_full,
             "timestamp": timestamp(),
             "workerClients": hub.registry.count,
+            "carriers": dict(hub.registry.carriers),
             "maxWorkerClients": self.streams.admission.max_connections,
             "position": format_id(hub.position),
             "historyEvents": len(hub.history),

@@ -1,16 +1,12 @@
-"""Checks before a stream is opened: of the server, and of this worker's limits."""
+"""Decides whether this worker opens another stream now."""
 
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping
-from typing import Any
 
 from ..config import Config
-from ..errors import ConfigError
 from ..events import Channel
 from ..log import Backend
-from ..runtime.concurrency import is_cooperative
 from .hub import Hub
 
 # File descriptors kept free for listeners, the event log, databases and requests.
@@ -18,27 +14,6 @@ _SPARE_DESCRIPTORS = 128
 # The longest wait, in seconds, until a worker that has just started has read the
 # event log.
 _READY_SECONDS = 5.0
-
-
-def require_fit_server(environ: Mapping[str, Any]) -> None:
-    """Check that the server was started in a way that can serve streams.
-
-    :param environ: the request's WSGI environment.
-    :raises ConfigError: it cannot serve streams; the message says how to start it.
-    """
-    server = type(environ.get("wsgi.input")).__module__
-    if server.startswith("gevent.") and not is_cooperative():
-        raise ConfigError(
-            "This server runs on gevent, but the process is not patched, so one stream "
-            "would block all others. Start your program with 'from gevent import "
-            "monkey; monkey.patch_all()', before every other import."
-        )
-    if "gunicorn.socket" in environ and not environ.get("wsgi.multithread"):
-        raise ConfigError(
-            "A sync worker of gunicorn serves one request at a time, so one stream "
-            "would block it for good. Start gunicorn with '-k gevent', or with "
-            "'-k gthread --threads N'."
-        )
 
 
 class Admission:

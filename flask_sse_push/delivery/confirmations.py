@@ -16,8 +16,8 @@ _log = logging.getLogger("flask_sse_push")
 
 # Seconds between two looks at what was delivered: many events make one command.
 _PAUSE = 0.25
-# The longest wait, in seconds, when a user's next page opens a stream before the browser
-# has closed the stream of the page before.
+# The longest wait, in seconds, when a user's next page opens a stream before the
+# browser has closed the stream of the page before.
 _HANDOVER = 0.25
 _LOOK = 0.01
 # Users whose confirmations wait while the backend cannot be reached. Above that number

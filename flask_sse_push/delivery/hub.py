@@ -19,7 +19,7 @@ from ..events import (
     encode_gap,
     encode_retry,
 )
-from ..log import History
+from ..log import History, Unread
 from ..runtime.concurrency import spawn
 from ..runtime.shutdown import is_server_stopping
 from .confirmations import Confirmations
@@ -30,6 +30,7 @@ from .registry import Registry
 from .resume import Resume
 
 _log = logging.getLogger("flask_sse_push")
+_NOTHING = Unread()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,13 @@ class Ended:
 
     :param reason: ``gone`` (the client left), ``overflow`` (it did not read fast
         enough), ``removed``, ``age``, ``shutdown`` or ``error``.
+    :param carrier: ``handed-off`` or ``streamed``.
     :param duration: how long it was open, in seconds.
     """
 
     user_id: str | None
     channels: tuple[Channel, ...]
+    carrier: str
     reason: str
     duration: float
     events: int
@@ -111,48 +114,38 @@ class Hub:
         self._fanout.wake()
 
     def register(
-        self,
-        connection: Connection,
-        resume: Resume,
-        missed: Sequence[Entry] = (),
-        lost: Position | None = None,
+        self, connection: Connection, resume: Resume, missed: Unread = _NOTHING
     ) -> None:
         """Add a connection: it gets the missed events first, then all new ones.
 
         Both happen in one step under the lock, so that no event is lost in between.
 
         :param missed: events that the client has missed and that the history may not
-            hold, such as the user's mailbox.
-        :param lost: the newest event that the mailbox has dropped before it was
-            delivered; the client is told.
+            hold, such as the user's mailbox. The client is told of dropped ones.
         :raises RuntimeError: the system cannot start a thread; close the connection.
         """
         with self._lock:
-            self._load(connection, resume, missed, lost)
+            self._load(connection, resume, missed)
             self.registry.add(connection)
         self._fanout.start()
         self._heartbeat.start()
         connection.begin()
 
-    def _load(
-        self,
-        connection: Connection,
-        resume: Resume,
-        missed: Sequence[Entry],
-        lost: Position | None,
-    ) -> None:
+    def _load(self, connection: Connection, resume: Resume, missed: Unread) -> None:
         channels = connection.channels
         opening = [self._retry]
         floor = self.history.floor(channels)
         if resume.is_lost or resume.cursor < floor:
             floor = max(floor, resume.cursor)
             opening.append(encode_gap(resume.since, floor))
-        elif lost is not None:
-            opening.append(encode_gap(resume.since, lost))
+        elif missed.lost is not None:
+            opening.append(encode_gap(resume.since, missed.lost))
         replay = self.history.after(channels, resume.cursor)
-        if missed:
+        if missed.entries:
             # Entries that this process has not read yet are delivered when it has.
-            known = [entry for entry in missed if entry.position <= self.position]
+            known = [
+                entry for entry in missed.entries if entry.position <= self.position
+            ]
             merged = {entry.position: entry for entry in (*known, *replay)}
             replay = [merged[position] for position in sorted(merged)]
         cursor = max(self.position, resume.cursor)
@@ -163,7 +156,7 @@ class Hub:
             opening.append(encode_cursor(cursor))
         elif replay[-1].position < floor:
             end = encode_cursor(cursor)
-        connection.load(b"".join(opening), replay, end, cursor, lost)
+        connection.load(b"".join(opening), replay, end, cursor, missed.lost)
 
     def note_mail(self, connection: Connection) -> None:
         """Watch the connection until its mailbox events have been delivered."""
@@ -182,6 +175,7 @@ class Hub:
                 Ended(
                     user_id=connection.user_id,
                     channels=connection.channels,
+                    carrier=connection.carrier,
                     reason=reason,
                     duration=time.monotonic() - connection.opened,
                     events=connection.events,

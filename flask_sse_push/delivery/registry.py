@@ -7,7 +7,7 @@ from itertools import cycle
 
 from ..events import ALL, Channel, channel_member, user_channel
 from ..runtime.concurrency import give_way, native_lock
-from .connections import Connection
+from .connections import CARRIERS, Connection
 
 # Connections are distributed over slots. Work on all of them goes slot by slot, so that
 # other greenlets run in between and heartbeats are spread over time.
@@ -28,6 +28,8 @@ class Registry:
     def __init__(self) -> None:
         self.lock = native_lock()
         self.count = 0
+        #: How many connections each carrier has.
+        self.carriers = dict.fromkeys(CARRIERS, 0)
         self.slots: tuple[set[Connection], ...] = tuple(set() for _ in range(_SLOTS))
         # Users have few connections, groups have many. For each user a tuple of one
         # connection takes 170 bytes less than a set.
@@ -43,6 +45,7 @@ class Registry:
         connection.slot = next(self._next_slot)
         self.slots[connection.slot].add(connection)
         self.count += 1
+        self.carriers[connection.carrier] += 1
         channel = connection.user_channel
         if channel is not None:
             self._users[channel] = (*self._users.get(channel, ()), connection)
@@ -55,6 +58,7 @@ class Registry:
         """Remove a connection that was added. Call it under the lock."""
         self.slots[connection.slot].discard(connection)
         self.count -= 1
+        self.carriers[connection.carrier] -= 1
         channel = connection.user_channel
         if channel is not None:
             if self._changed is not None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import logging
-import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,39 +17,29 @@ from ..errors import BackendError
 from ..events import (
     START,
     Channel,
-    Entry,
-    Position,
     channel_member,
-    encode_comment,
-    encode_retry,
     group_channels,
 )
 from ..events import user_channel as channel_of
 from ..log import Backend, Unread
-from .admission import Admission, require_fit_server
+from .admission import Admission
+from .carriers import Carriers, Receivers
 from .confirmations import Confirmations
-from .connections import (
-    Connection,
-    HandedOffConnection,
-    Limits,
-    StreamedConnection,
-    can_hand_off,
-)
+from .connections import Connection, Limits, StreamedConnection
+from .connections.head import encode_head, parse_head
+from .connections.takeover import Handover, is_gunicorns_own
 from .hub import Ended, Hub
 from .negotiation import MIMETYPE, last_event_id, require_acceptable
+from .refusal import STREAM_HEADERS, busy, busy_text
 from .resume import Resume
 
 _log = logging.getLogger("flask_sse_push")
 _streams_log = logging.getLogger("flask_sse_push.streams")
 
-# EventSource gives up for good on any status except 200. A client that cannot be served
-# now therefore gets a stream that ends at once, and reconnects after this time.
-_BUSY_RETRY_MS = 5_000
-_HEADERS = {
-    # no-transform, because proxies that compress a stream delay its events.
-    "Cache-Control": "no-store, no-transform",
-    "X-Accel-Buffering": "no",
-}
+# A machine that stalls for a second must not cost clients their connection.
+_SHORTEST_VANISHED_MS = 5_000
+_NO_MAILBOX = "the mailbox cannot be read"
+_NO_THREAD = "the server's last threads are kept for other requests"
 
 
 class Streams:
@@ -75,10 +65,16 @@ class Streams:
         self.admission = Admission(config, self.hub, backend)
         self._config = config
         self._backend = backend
-        self._limits = Limits(
+        limits = Limits(
             pending_bytes=config.max_pending_bytes,
-            vanished_ms=min(int(2_000 * config.heartbeat_seconds), 2**31 - 1),
+            vanished_ms=min(
+                max(int(2_000 * config.heartbeat_seconds), _SHORTEST_VANISHED_MS),
+                2**31 - 1,
+            ),
             confirms_mail=self._confirmations is not None,
+        )
+        self._carriers = Carriers(
+            self.hub, limits, is_handing_off=config.handoff == "auto"
         )
         self._on_opened = on_opened
         self._on_ended = on_ended
@@ -97,12 +93,12 @@ class Streams:
         require_acceptable(request)
         if request.method == "HEAD":
             # A server sends no body for HEAD, so a stream would never start or end.
-            return Response(mimetype=MIMETYPE, headers=_HEADERS)
-        require_fit_server(request.environ)
+            return Response(mimetype=MIMETYPE, headers=STREAM_HEADERS)
+        self._carriers.require_fit_server(request.environ)
         user_channel = None if user_id is None else channel_of(user_id)
         channels = group_channels(groups)
         if reason := self.admission.refusal(user_channel):
-            return _busy(reason)
+            return busy(reason)
         response = _response_class(current_app.response_class)()  # type: ignore[arg-type]
         response.opening = _Opening(
             self, user_channel, channels, last_event_id(request)
@@ -119,45 +115,106 @@ class Streams:
         opening = response.opening
         # Checked again: other streams may have opened since respond() was called.
         if reason := self.admission.refusal(opening.user_channel):
-            return _busy(reason)(environ, start_response)
-        resume = self._read_resume(opening.last_event_id)
+            return busy(reason)(environ, start_response)
+        found = self._carriers.find_socket(environ)
+        if found is not None and not is_gunicorns_own(start_response):
+
+            def finish(taken: _socket.socket, head: bytes) -> None:
+                self._take(response, environ, taken, head)
+
+            response.response = Handover(found, finish, response.close)
+            return response.start(environ, start_response)
         try:
-            missed, lost = self._missed(opening, resume)
+            resume, missed = self._prepare(opening)
         except BackendError:
-            return _busy("the mailbox cannot be read")(environ, start_response)
+            return busy(_NO_MAILBOX)(environ, start_response)
+        body: Iterable[bytes] = ()
         try:
-            connection, body = self._connect(response, environ, start_response)
+            if found is not None:
+                connection = self._carriers.take_from_gunicorn(
+                    *(opening.receivers, environ, start_response),
+                    *(response.status, response.headers.to_wsgi_list(), found),
+                )
+            else:
+                streamed = self._carriers.stream(opening.receivers, environ)
+                if streamed is None:
+                    self._backend.detach(opening.channels)
+                    return busy(_NO_THREAD)(environ, start_response)
+                connection = response.response = streamed
+                try:
+                    body = response.start(environ, start_response)
+                except BaseException:
+                    streamed.leave_thread()
+                    raise
         except BaseException:
             self._backend.detach(opening.channels)
             raise
+        self._join(connection, response, resume, missed)
+        return body
+
+    def _take(
+        self,
+        response: StreamResponse,
+        environ: Mapping[str, Any],
+        taken: _socket.socket,
+        written: bytes,
+    ) -> None:
+        """Make a connection of a socket that was taken while its server wrote.
+
+        :param written: what the server wrote.
+        """
+        opening = response.opening
+        own = (response.status, response.headers.to_wsgi_list())
+        head = encode_head(environ["SERVER_PROTOCOL"], *(parse_head(written) or own))
+        # Once more: many may have been on their way here.
+        refusal = self.admission.refusal(opening.user_channel)
+        if not refusal:
+            try:
+                resume, missed = self._prepare(opening)
+            except BackendError:
+                refusal = _NO_MAILBOX
+        if refusal:
+            with contextlib.suppress(OSError):
+                taken.send(head + busy_text(refusal))
+            taken.close()
+            response.close()
+            return
+        try:
+            connection = self._carriers.hand_off(
+                opening.receivers, taken, head, environ
+            )
+        except BaseException:
+            self._backend.detach(opening.channels)
+            raise
+        self._join(connection, response, resume, missed)
+
+    def _join(
+        self,
+        connection: Connection,
+        response: StreamResponse,
+        resume: Resume,
+        missed: Unread,
+    ) -> None:
+        """Let a connection in."""
         if response.has_on_close:
             connection.call_on_close(response.close)
         try:
-            self.hub.register(connection, resume, missed, lost)
+            self.hub.register(connection, resume, missed)
             self._on_opened(connection.user_id)
         except BaseException:
             # For example a timeout. The server got no body that it could close.
             connection.close("error")
+            if isinstance(connection, StreamedConnection):
+                connection.leave_thread()
             raise
-        return body
 
-    def _connect(
-        self,
-        response: StreamResponse,
-        environ: dict[str, Any],
-        start_response: Callable[..., Any],
-    ) -> tuple[Connection, Iterable[bytes]]:
-        """The kind of connection that suits the server, and the body for the server."""
-        opening = response.opening
-        common = (self.hub, self._limits, opening.user_channel, opening.groups)
-        if self._config.handoff == "auto" and can_hand_off(environ, start_response):
-            headers = response.headers.to_wsgi_list()
-            handed_off = HandedOffConnection(
-                *common, environ, start_response, response.status, headers
-            )
-            return handed_off, ()
-        streamed = response.response = StreamedConnection(*common)
-        return streamed, response.start(environ, start_response)
+    def _prepare(self, opening: _Opening) -> tuple[Resume, Unread]:
+        """Where the client resumes, and what it has missed.
+
+        :raises BackendError: the backend cannot be reached.
+        """
+        resume = self._read_resume(opening.last_event_id)
+        return resume, self._missed(opening, resume)
 
     def _read_resume(self, last_event_id: str | None) -> Resume:
         cursor = self._backend.parse_cursor(last_event_id) if last_event_id else None
@@ -168,18 +225,15 @@ class Streams:
             is_memory=self._config.is_memory,
         )
 
-    def _missed(
-        self, opening: _Opening, resume: Resume
-    ) -> tuple[Sequence[Entry], Position | None]:
+    def _missed(self, opening: _Opening, resume: Resume) -> Unread:
         """The events that the client has missed and that the history may not hold.
 
-        :returns: the entries, and the newest one that the mailbox has dropped.
         :raises BackendError: the backend cannot be reached.
         """
         cursor = None if resume.is_fresh else resume.cursor
         attached = self._backend.attach(opening.channels, cursor)
         unread = self._unread(opening.user_channel, resume)
-        return (*attached, *unread.entries), unread.lost
+        return Unread((*attached, *unread.entries), unread.lost)
 
     def _unread(self, user_channel: Channel | None, resume: Resume) -> Unread:
         if user_channel is None or not self._config.mailbox_size:
@@ -210,8 +264,10 @@ class Streams:
     def _tell_ended(self, ended: Sequence[Ended]) -> None:
         for stream in ended:
             _streams_log.info(
-                "stream ended: user=%s reason=%s seconds=%.1f events=%d bytes=%d",
+                "stream ended: user=%s carrier=%s reason=%s seconds=%.1f events=%d "
+                "bytes=%d",
                 stream.user_id,
+                stream.carrier,
                 stream.reason,
                 stream.duration,
                 stream.events,
@@ -238,6 +294,10 @@ class _Opening:
     last_event_id: str | None
 
     @property
+    def receivers(self) -> Receivers:
+        return self.user_channel, self.groups
+
+    @property
     def channels(self) -> tuple[Channel, ...]:
         own = () if self.user_channel is None else (self.user_channel,)
         return (*own, *self.groups)
@@ -255,7 +315,7 @@ class StreamResponse(Response):
     def __init__(self) -> None:
         # An iterator has no Content-Length. The body is passed through directly: a hook
         # that reads the whole body would never return.
-        super().__init__(iter(()), headers=_HEADERS, direct_passthrough=True)
+        super().__init__(iter(()), headers=STREAM_HEADERS, direct_passthrough=True)
         self.has_on_close = False
 
     def call_on_close(self, func: Callable[[], Any]) -> Callable[[], Any]:
@@ -284,10 +344,3 @@ def _response_class(base: type[Response]) -> type[StreamResponse]:
     if issubclass(StreamResponse, base):
         return StreamResponse
     return type("StreamResponse", (StreamResponse, base), {})
-
-
-def _busy(reason: str) -> Response:
-    """A stream that ends at once and makes the client reconnect later."""
-    retry = int(_BUSY_RETRY_MS * random.uniform(0.5, 1.5))
-    body = encode_retry(retry) + encode_comment(reason)
-    return Response(body, mimetype=MIMETYPE, headers=_HEADERS)

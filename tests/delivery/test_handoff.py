@@ -1,4 +1,4 @@
-"""Handed-off connections: real sockets, taken over from gunicorn."""
+"""Handed-off connections: real sockets, taken over from real servers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ pytestmark = pytest.mark.server
 PENDING = 100_000
 
 
-@pytest.fixture(scope="module", params=["gunicorn-gevent", "gunicorn-gevent-unix"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "gunicorn-gevent",
+        "gunicorn-gevent-unix",
+        "gunicorn-gevent-wrapped",
+        "gunicorn-gthread",
+    ],
+)
 def shared(request: pytest.FixtureRequest) -> Iterator[Server]:
     environ = {
         "SSE_PUSH_HEARTBEAT_SECONDS": "30",

@@ -100,25 +100,16 @@ def test_a_burst_in_one_go_leaves_in_turns_with_what_its_client_reads() -> None:
             Limits,
             StreamedConnection,
         )
+        from flask_sse_push.delivery.connections.takeover import take
         from flask_sse_push.delivery.resume import Resume
         from flask_sse_push.events import user_channel
-
-        class Response:
-            def start_response(self, status, headers):
-                pass
-
-            def force_close(self):
-                pass
 
         COUNT = 20_000
         hub = state_of(app).engine.hub
         limits = Limits(pending_bytes=1024 * 1024, vanished_ms=30_000)
         placement = (hub, limits, user_channel("ada"), ())
         near, far = gevent.socket.socketpair()
-        environ = {"gunicorn.socket": near, "SERVER_PROTOCOL": "HTTP/1.1"}
-        handed_off = HandedOffConnection(
-            *placement, environ, Response().start_response, "200 OK", []
-        )
+        handed_off = HandedOffConnection(*placement, take(near), b"")
         streamed = StreamedConnection(*placement)
         received = {handed_off: bytearray(), streamed: bytearray()}
 

@@ -23,17 +23,53 @@ _GUNICORN = [
     *(sys.executable, "-m", "gunicorn"),
     *("-c", "tests/support/gunicorn_conf.py", "-b", "{bind}"),
 ]
+_FLASK = [sys.executable, "-m", "flask"]
+_UWSGI = [
+    *(str(Path(sys.executable).with_name("pyuwsgi")), "--die-on-term"),
+    *("--virtualenv", sys.prefix),
+]
 COMMANDS: dict[str, list[str]] = {
     "gunicorn-gevent": [*_GUNICORN, "-k", "gevent", "{target}"],
     "gunicorn-gevent-unix": [*_GUNICORN, "-k", "gevent", "{target}"],
     "gunicorn-gevent-streamed": [*_GUNICORN, "-k", "gevent", "{target}"],
-    "gunicorn-gthread": [*_GUNICORN, "-k", "gthread", "--threads", "40", "{target}"],
+    "gunicorn-gevent-wrapped": [
+        *_GUNICORN,
+        *("-k", "gevent", "tests.support.webapp:wrapped"),
+    ],
+    "gunicorn-gthread": [*_GUNICORN, "-k", "gthread", "--threads", "2", "{target}"],
+    "gunicorn-gthread-streamed": [
+        *_GUNICORN,
+        *("-k", "gthread", "--threads", "40", "{target}"),
+    ],
+    "gunicorn-sync": [*_GUNICORN, "{target}"],
     "gevent-pywsgi": [sys.executable, "-m", "tests.support.pywsgi", "{target}"],
-    "flask-run": [sys.executable, "-m", "flask", "--app", "{target}", "run", "-p", "0"],
+    "flask-run": [*_FLASK, "--app", "{target}", "run", "-p", "0"],
+    "flask-run-one-thread": [
+        *(*_FLASK, "--app", "{target}", "run", "-p", "0", "--without-threads"),
+    ],
+    "waitress": [sys.executable, "-m", "tests.support.other", "waitress", "{target}"],
+    "cheroot": [sys.executable, "-m", "tests.support.other", "cheroot", "{target}"],
+    "wsgiref": [sys.executable, "-m", "tests.support.other", "wsgiref", "{target}"],
+    "uwsgi": [*_UWSGI, "--http-socket", "127.0.0.1:0", "--module", "{target}"],
 }
 #: The servers the extension supports; each must pass the same tests.
-KINDS = tuple(COMMANDS)
-_ADDRESS = re.compile(r"(?:Listening at: |Running on )(?:http://|unix:)?([^\s]+)")
+KINDS = (
+    "gunicorn-gevent",
+    "gunicorn-gevent-unix",
+    "gunicorn-gevent-wrapped",
+    "gunicorn-gevent-streamed",
+    "gunicorn-gthread",
+    "gunicorn-gthread-streamed",
+    "gevent-pywsgi",
+    "flask-run",
+    "waitress",
+    "uwsgi",
+)
+#: Those under which streams take no thread or greenlet.
+HANDED_OFF = tuple(kind for kind in COMMANDS if not kind.endswith("-streamed"))
+_ADDRESS = re.compile(
+    r"(?:Listening at: |Running on |bound to TCP address )(?:http://|unix:)?([^\s]+)"
+)
 
 
 @dataclass
@@ -55,7 +91,7 @@ class Server:
     @property
     def is_handed_off(self) -> bool:
         """Whether this server's streams are handed off."""
-        return self.kind in ("gunicorn-gevent", "gunicorn-gevent-unix")
+        return self.kind in HANDED_OFF
 
     def workers(self) -> set[int]:
         """The ids of the processes that serve; gunicorn's are its children."""

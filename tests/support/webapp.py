@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import threading
 from typing import Any
 
 from flask import Flask, Response, after_this_request, jsonify, request
 from gevent.monkey import get_original
+from werkzeug.middleware.profiler import ProfilerMiddleware
+from werkzeug.wsgi import ClosingIterator
 
 from flask_sse_push import SSEPush
 
@@ -34,6 +38,8 @@ def may_open(user_id: str | None) -> bool:
 def create_app() -> Flask:
     """Make it, configured by ``SSE_PUSH_*`` environment variables with JSON values."""
     app = Flask(__name__)
+    if level := os.environ.get("TEST_LOG_LEVEL"):
+        logging.basicConfig(level=level)
     for name, text in os.environ.items():
         if name.startswith("SSE_PUSH_"):
             try:
@@ -106,6 +112,10 @@ def create_app() -> Flask:
         sse.stream_response("7")
         return "something else"
 
+    @app.get("/page")
+    def page() -> str:
+        return "<script>new EventSource('/sse/stream')</script>"
+
     @app.get("/state")
     def state() -> dict[str, Any]:
         return {
@@ -134,3 +144,32 @@ def send_to(channel: str, event: str, data: Any, **options: Any) -> str | None:
 
 
 app = create_app()
+
+
+def replacing(environ: Any, start_response: Any) -> Any:
+    """The application behind middleware that answers every stream with something else.
+
+    Flask's own answer is closed, and never written.
+    """
+    if environ["PATH_INFO"] == "/sse/stream":
+        ClosingIterator(app(environ, _ignore)).close()
+        start_response("200 OK", [("Content-Length", "8")])
+        return [b"replaced"]
+    return app(environ, start_response)
+
+
+def _ignore(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+    """Take the head of an answer that is not sent."""
+
+
+#: The application behind middleware that reads the whole body before it answers.
+profiled = ProfilerMiddleware(app, stream=io.StringIO())
+
+
+def wrapped(environ: Any, start_response: Any) -> Any:
+    """The application with what monitoring and middleware wrap around it."""
+
+    def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+        return start_response(status, [*headers, ("X-Wrapped", "yes")], *error)
+
+    return ClosingIterator(app(environ, start))

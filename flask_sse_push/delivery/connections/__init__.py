@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from ...runtime.concurrency import is_cooperative
 from .base import Batch, Connection, ConnectionState, Limits, Owner
-from .handed_off import HandedOffConnection, can_hand_off
+from .handed_off import HandedOffConnection
 from .streamed import StreamedConnection
+from .threaded import ThreadedConnection
+
+#: The names of the carriers.
+CARRIERS: Final = (HandedOffConnection.carrier, StreamedConnection.carrier)
 
 __all__ = [
+    "CARRIERS",
     "Batch",
     "Connection",
     "ConnectionState",
@@ -14,5 +22,10 @@ __all__ = [
     "Limits",
     "Owner",
     "StreamedConnection",
-    "can_hand_off",
+    "handed_off_class",
 ]
+
+
+def handed_off_class() -> type[HandedOffConnection]:
+    """The class of handed-off connections in this process."""
+    return HandedOffConnection if is_cooperative() else ThreadedConnection

@@ -75,6 +75,15 @@ class ConnectionState(StrEnum):
     CLOSED = "closed"
 
 
+class ClientEnd(StrEnum):
+    """How a client has ended its connection."""
+
+    #: With TCP's FIN: the client had received all bytes that TCP has acknowledged.
+    CLOSED = "closed"
+    #: With a reset, or in an unknown way.
+    BROKEN = "broken"
+
+
 class Batch:
     """Entries that are written together, joined once for all connections.
 
@@ -131,6 +140,9 @@ class Connection(ABC):
         "user_channel",
         "written",
     )
+
+    #: How it reaches the client: ``handed-off`` or ``streamed``.
+    carrier: ClassVar[str] = "streamed"
 
     def __init__(
         self,
@@ -341,14 +353,15 @@ class Connection(ABC):
     def _acknowledged(self) -> int:
         """The number of bytes of the stream that have arrived at the client."""
 
-    def close(self, reason: str, *, by_client: bool = False) -> None:
+    def close(self, reason: str, end: ClientEnd | None = None) -> None:
         """Close the connection; calling this again does nothing.
 
-        :param by_client: whether the client closed it in an orderly way (TCP FIN).
+        :param end: how the client has ended it, if it was the client.
         """
         owner, self._owner = self._owner, None
         if owner is not None:
-            margin = self._closing_seconds() if by_client else self._settle_seconds
+            is_orderly = end is ClientEnd.CLOSED
+            margin = self._closing_seconds() if is_orderly else self._settle_seconds
             delivered = self.take_delivered(margin)
             self._release()
             self._pending = None

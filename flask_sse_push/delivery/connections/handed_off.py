@@ -1,7 +1,8 @@
-"""Connections under ``gunicorn -k gevent``: the socket is taken over from the server.
+"""Connections that own the client's socket, which was taken over from the server.
 
-Nothing of the request stays in memory: no greenlet, environ or context. A connection is
-one small object, a raw socket and a watcher that notices when the client leaves.
+Nothing of the request stays in memory: no greenlet, thread, environ or context. A
+connection is one small object, a raw socket and a watcher that notices when the client
+leaves.
 """
 
 from __future__ import annotations
@@ -13,22 +14,14 @@ import fcntl
 import socket
 import struct
 import termios
-import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any
-
-import gevent
-import gevent.socket
-from werkzeug.http import http_date
+from collections.abc import Sequence
 
 from ...events import Channel, Entry, Position
-from ...runtime.concurrency import is_cooperative
-from .base import Connection, Limits, Owner
+from ...runtime.eventloop import READ, WRITE, Watcher, event_loop
+from .base import ClientEnd, Connection, Limits, Owner
 from .delivered import CLOSING_SECONDS, DIRECT_CLOSING_SECONDS
 from .pending import Pending
 
-_READ, _WRITE = 1, 2
 # The size of the kernel's send buffer, in bytes. With the default, a client that had
 # stopped reading occupied 3.9 MB of kernel memory; with this size, 262 kB.
 _SEND_BUFFER = 64 * 1024
@@ -36,59 +29,22 @@ _TCP = (socket.AF_INET, socket.AF_INET6)
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 # The field tcpi_rtt of Linux' struct tcp_info, in microseconds.
 _RTT = struct.Struct("68xI")
-# Request headers that proxies add.
-_PROXIED = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 _TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
-# Headers about framing and the connection (RFC 9110, section 7.6.1). A handed-off
-# stream replaces them: it ends when its connection closes.
-_FRAMING = frozenset(
-    (
-        "connection",
-        "content-length",
-        "date",
-        "keep-alive",
-        "proxy-connection",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    )
-)
-
-
-def can_hand_off(
-    environ: Mapping[str, Any], start_response: Callable[..., Any]
-) -> bool:
-    """Whether the server's socket can be taken over for this request.
-
-    This works under gunicorn's gevent worker with HTTP/1.x and without TLS, if no
-    middleware wraps ``start_response``: gunicorn's own response object is needed, to
-    mark the answer as written.
-    """
-    response = getattr(start_response, "__self__", None)
-    return (
-        type(environ.get("gunicorn.socket")) is gevent.socket.socket
-        and environ.get("SERVER_PROTOCOL") in ("HTTP/1.1", "HTTP/1.0")
-        and hasattr(response, "headers_sent")
-        and hasattr(response, "chunked")
-        and hasattr(response, "force_close")
-        and is_cooperative()
-    )
 
 
 class HandedOffConnection(Connection):
     """A connection that owns the client's socket and writes to it without waiting.
 
-    The constructor writes nothing, but it marks the answer as written and takes the
-    socket away from gunicorn, which then writes its access log, runs its hooks and
-    goes on, as after any other answer.
+    The constructor writes nothing.
 
-    :param environ: the request's environment, which :func:`can_hand_off` has accepted.
-    :param start_response: gunicorn's own ``start_response``.
-    :param status: the status line, such as ``"200 OK"``.
-    :param headers: the response's headers; those about framing are replaced.
+    :param taken: the socket; nobody else reads, writes or closes it any more.
+    :param head: the head of the response, up to the empty line.
+    :param is_direct: whether the socket's peer is the client itself and not a proxy.
     """
 
     __slots__ = ("_head", "_is_direct", "_reader", "_socket", "_writer")
+
+    carrier = "handed-off"
 
     def __init__(
         self,
@@ -96,32 +52,24 @@ class HandedOffConnection(Connection):
         limits: Limits,
         user_channel: Channel | None,
         groups: tuple[Channel, ...],
-        environ: Mapping[str, Any],
-        start_response: Callable[..., Any],
-        status: str,
-        headers: list[tuple[str, str]],
+        taken: _socket.socket,
+        head: bytes,
+        is_direct: bool = False,
     ) -> None:
         super().__init__(owner, limits, user_channel, groups)
-        self._head = _encode_head(environ["SERVER_PROTOCOL"], status, headers)
-        self._is_direct = not any(field in environ for field in _PROXIED)
-        # This comes first, because gunicorn raises on headers that it cannot send.
-        _tell_server(start_response, status, headers)
-        served = environ["gunicorn.socket"]
-        family, kind, proto = served.family, served.type, served.proto
-        # gevent's detach() also stops its watchers. After a dup() of the descriptor,
-        # libev would still have the original one registered.
-        descriptor = served.detach()
-        self._socket = _socket.socket(family, kind, proto, fileno=descriptor)
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        if family in _TCP:
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._head = head
+        self._is_direct = is_direct
+        self._socket = taken
+        taken.setblocking(False)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        if taken.family in _TCP:
+            taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if _TCP_USER_TIMEOUT is not None:
-                self._socket.setsockopt(
+                taken.setsockopt(
                     socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, limits.vanished_ms
                 )
-        self._reader: Any = gevent.get_hub().loop.io(descriptor, _READ)
-        self._writer: Any = None  # set only while bytes wait
+        self._reader: Watcher = event_loop().io(taken.fileno(), READ)
+        self._writer: Watcher | None = None  # set only while bytes wait
 
     def load(
         self,
@@ -176,7 +124,7 @@ class HandedOffConnection(Connection):
             self.close("overflow")
 
     def _watch_writable(self) -> None:
-        self._writer = gevent.get_hub().loop.io(self._socket.fileno(), _WRITE)
+        self._writer = event_loop().io(self._socket.fileno(), WRITE)
         self._writer.start(self._on_writable)
 
     def _on_writable(self) -> None:
@@ -194,8 +142,9 @@ class HandedOffConnection(Connection):
                 pending.put_back(chunk[sent:])
         if not pending:
             self._pending = None
-            self._end_watcher(self._writer)
-            self._writer = None
+            if self._writer is not None:
+                self._end_watcher(self._writer)
+                self._writer = None
 
     def _on_readable(self) -> None:
         # Clients send nothing on a stream; whatever arrives is dropped.
@@ -207,7 +156,7 @@ class HandedOffConnection(Connection):
         except OSError:
             self.close("gone")
         else:
-            self.close("gone", by_client=True)
+            self.close("gone", ClientEnd.CLOSED)
 
     def _closing_seconds(self) -> float:
         if not self._is_direct:
@@ -234,7 +183,7 @@ class HandedOffConnection(Connection):
         self._socket.close()
 
     @staticmethod
-    def _end_watcher(watcher: Any) -> None:
+    def _end_watcher(watcher: Watcher) -> None:
         watcher.stop()
         watcher.close()
 
@@ -256,31 +205,3 @@ def _unacknowledged(connected: _socket.socket) -> int:
     answer = array.array("i", [0])
     fcntl.ioctl(connected, termios.TIOCOUTQ, answer)
     return answer[0]
-
-
-def _tell_server(
-    start_response: Callable[..., Any], status: str, headers: list[tuple[str, str]]
-) -> None:
-    start_response(status, headers)
-    response = start_response.__self__  # type: ignore[attr-defined]
-    response.headers_sent = True
-    response.chunked = False
-    response.force_close()
-
-
-def _encode_head(protocol: str, status: str, headers: list[tuple[str, str]]) -> bytes:
-    fields = "".join(
-        [
-            f"{name}: {value}\r\n"
-            for name, value in headers
-            if name.lower() not in _FRAMING
-        ]
-    )
-    date = _date(int(time.time()))
-    head = f"{protocol} {status}\r\nDate: {date}\r\nConnection: close\r\n{fields}\r\n"
-    return head.encode("latin-1")
-
-
-@lru_cache(maxsize=1)
-def _date(seconds: int) -> str:
-    return http_date(seconds)

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ...events import Channel, Entry
-from ...runtime.concurrency import make_wakeup, native_lock
-from .base import Connection, Limits, Owner
-from .delivered import ECHO_SECONDS
+from ...events import Channel, Entry, encode_comment
+from ...runtime.concurrency import is_cooperative, make_wakeup, native_lock
+from .base import ClientEnd, Connection, Limits, Owner
+from .delivered import CLOSING_SECONDS, ECHO_SECONDS
 from .pending import Pending
+
+# Seconds between two looks whether the client is still there. A thread that is held for
+# nobody is missed sooner than a greenlet, and a look that writes costs more.
+_THREAD_LOOKS, _GREENLET_LOOKS, _PROBES = 0.25, 2.0, 2.0
+# What is written to find out that nobody reads.
+_PROBE = encode_comment()
 
 
 class StreamedConnection(Connection):
-    """A response body. The server's greenlet or thread waits in ``__next__``."""
+    """A response body. The server's greenlet or thread waits in ``__next__``.
+
+    :param client_end: tells how the client has ended its connection, if the server lets
+        that be known; it is asked regularly.
+    :param probes: whether to write a comment now and then where it does not: the server
+        ends the stream when it cannot be written.
+    :param on_left: called when the server's thread is free again.
+    """
 
     # Delivery is certain as soon as a later write has succeeded.
     _settle_seconds = 0.0
 
-    __slots__ = ("_certain", "_finished", "_lock", "_taken", "_wakeup")
+    __slots__ = (
+        "_certain",
+        "_client_end",
+        "_finished",
+        "_lock",
+        "_on_left",
+        "_probes",
+        "_taken",
+        "_wakeup",
+    )
 
     def __init__(
         self,
@@ -26,8 +48,14 @@ class StreamedConnection(Connection):
         limits: Limits,
         user_channel: Channel | None,
         groups: tuple[Channel, ...],
+        client_end: Callable[[], ClientEnd | None] | None = None,
+        probes: bool = False,
+        on_left: Callable[[StreamedConnection], None] | None = None,
     ) -> None:
         super().__init__(owner, limits, user_channel, groups)
+        self._client_end = client_end
+        self._probes = probes
+        self._on_left = on_left
         self._lock = native_lock()
         self._wakeup = make_wakeup()
         self._finished: Pending | None = None
@@ -60,10 +88,18 @@ class StreamedConnection(Connection):
     def _acknowledged(self) -> int:
         return self._certain
 
+    def _closing_seconds(self) -> float:
+        # The client may have closed just after the last look.
+        return CLOSING_SECONDS + _pause()
+
+    def _written(self) -> int:
+        """Bytes that the server has taken."""
+        pending = self._pending or self._finished
+        return self.bytes - (pending.unwritten if pending else 0)
+
     def _note_written(self) -> None:
         """Note that the server asks for more: it has written all that it took."""
-        pending = self._pending or self._finished
-        written = self.bytes - (pending.unwritten if pending else 0)
+        written = self._written()
         if not written:
             return
         now = time.monotonic()
@@ -91,9 +127,43 @@ class StreamedConnection(Connection):
                         pending.limit = self._limits.pending_bytes
                     return chunk
                 if not self.is_open:
-                    raise StopIteration
-            self._wakeup.wait()
+                    break
+            self._wait()
+        self.leave_thread()
+        raise StopIteration
 
-    def close(self, reason: str = "gone", *, by_client: bool = False) -> None:
-        """Close the connection; the server calls this when the client is gone."""
-        super().close(reason, by_client=by_client)
+    def _wait(self) -> None:
+        """Wait until there is something to do, and look after the client meanwhile."""
+        if self._client_end is not None:
+            if not self._wakeup.wait(_pause()):
+                self.end_if_abandoned()
+        elif not self._wakeup.wait(_PROBES if self._probes else None):
+            self.send(_PROBE, time.monotonic())
+
+    def end_if_abandoned(self) -> bool:
+        """End the stream if its client is known to have left; returns whether it is."""
+        end = self._client_end() if self._client_end is not None else None
+        if end is None:
+            return False
+        if end is ClientEnd.CLOSED:
+            # TCP delivers in order: the client has received what was written before.
+            with self._lock:
+                self._certain = self._written()
+        super().close("gone", end)
+        return True
+
+    def leave_thread(self) -> None:
+        """Say that the server's thread is free again; once is enough."""
+        if self._on_left is not None:
+            self._on_left(self)
+
+    def close(self, reason: str | None = None, end: ClientEnd | None = None) -> None:
+        """Close the connection; the server calls this, with no reason, at the end."""
+        if reason is None:
+            self.leave_thread()
+        super().close(reason or "gone", end)
+
+
+def _pause() -> float:
+    """Seconds between two looks whether the client is still there."""
+    return _GREENLET_LOOKS if is_cooperative() else _THREAD_LOOKS

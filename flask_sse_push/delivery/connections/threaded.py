@@ -1,0 +1,87 @@
+"""A handed-off socket in a process with threads: several of them share it."""
+
+from __future__ import annotations
+
+import _socket
+import threading
+from collections.abc import Sequence
+
+from ...events import Channel, Entry, Position
+from .base import Batch, ClientEnd, Limits, Owner
+from .handed_off import HandedOffConnection
+
+
+class ThreadedConnection(HandedOffConnection):
+    """One thread at a time: fan-out, heartbeat, event loop or request.
+
+    The lock may be taken before the registry's, never after it. Loading needs none:
+    nobody else knows the connection yet.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(
+        self,
+        owner: Owner,
+        limits: Limits,
+        user_channel: Channel | None,
+        groups: tuple[Channel, ...],
+        taken: _socket.socket,
+        head: bytes,
+        is_direct: bool = False,
+    ) -> None:
+        super().__init__(owner, limits, user_channel, groups, taken, head, is_direct)
+        self._lock = threading.RLock()
+
+    def begin(self) -> None:
+        with self._lock:
+            if self.is_open:
+                super().begin()
+
+    def deliver(self, batch: Batch) -> None:
+        with self._lock:
+            super().deliver(batch)
+
+    def deliver_one(self, entry: Entry, now: float) -> None:
+        with self._lock:
+            super().deliver_one(entry, now)
+
+    def send(self, frame: bytes, now: float) -> None:
+        with self._lock:
+            super().send(frame, now)
+
+    def send_gap(self, base: Position, now: float) -> None:
+        with self._lock:
+            super().send_gap(base, now)
+
+    def say_closing(self, reason: str) -> None:
+        with self._lock:
+            super().say_closing(reason)
+
+    def take_delivered(self, margin: float | None = None) -> Position | None:
+        # Under the lock no bytes are counted that have not been written.
+        with self._lock:
+            return super().take_delivered(margin)
+
+    def would_deliver_by_closing(self) -> bool:
+        with self._lock:
+            return super().would_deliver_by_closing()
+
+    def close(self, reason: str, end: ClientEnd | None = None) -> None:
+        with self._lock:
+            super().close(reason, end)
+
+    def _write(self, frame: bytes, entries: Sequence[Entry]) -> None:
+        # It may have been closed while the writer waited for the lock.
+        if self.is_open:
+            super()._write(frame, entries)
+
+    def _on_writable(self) -> None:
+        with self._lock:
+            if self.is_open:
+                super()._on_writable()
+
+    def _on_readable(self) -> None:
+        with self._lock:
+            if self.is_open:
+                super()._on_readable()
