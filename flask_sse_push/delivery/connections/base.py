@@ -322,7 +322,7 @@ class Connection(ABC):
     def would_deliver_by_closing(self) -> bool:
         """Whether the client's close would prove now that mailbox events arrived."""
         marks = self._marks
-        if not marks:
+        if not marks or not self.is_open:
             return False
         before = time.monotonic() - self._closing_seconds()
         return marks.has_any(self._acknowledged(), before)

@@ -192,7 +192,11 @@ def _round_trip_seconds(connected: _socket.socket) -> float:
     """The smoothed round-trip time of TCP, 0 on a Unix socket."""
     if _TCP_INFO is None or connected.family not in _TCP:
         return 0.0
-    info = connected.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _RTT.size)
+    try:
+        info = connected.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _RTT.size)
+    except OSError:
+        # Another thread has closed the socket.
+        return 0.0
     (microseconds,) = _RTT.unpack(info)
     return float(microseconds) / 1e6
 
