@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import defaultdict
 
 import pytest
 
-from tests.support.browser import Page, open_browser
+from tests.support.browser import Browser, Page, open_browser
 from tests.support.clients import call, eventually
 from tests.support.servers import Server, serve
 
@@ -38,42 +39,59 @@ def follow_link(page: Page, number: int) -> None:
     )
 
 
+class People:
+    """The user's browser, and how far the test has come."""
+
+    def __init__(self, server: Server, browser: Browser) -> None:
+        self.server = server
+        self.browser = browser
+        self.sent = 0
+
+    def arrive(self, number: int) -> Page:
+        page = self.browser.page(f"{self.server.url}/login/ann")
+        page.go(f"{self.server.url}/page/{number}")
+        return page
+
+    def send_two(self, page: Page) -> None:
+        """One that is seen before the next, and one that may be on its way."""
+        send(self.server, self.sent)
+        page.wait(f"Number(document.body.dataset.shown) >= {self.sent}")
+        send(self.server, self.sent + 1)
+        self.sent += 2
+
+    def wait_until_shown(self) -> None:
+        last = self.sent - 1
+        eventually(lambda: last in toasts(self.server))
+
+
 @pytest.mark.timeout(150)
 def test_two_hundred_events_over_a_hundred_pages() -> None:
-    with serve("gunicorn-gevent", "tests.support.pages:app") as server:
-        unsure: set[int] = set()
-        browser = open_browser()
-        page = browser.page(f"{server.url}/login/ann")
-        page.go(f"{server.url}/page/0")
-        second: Page | None = None
-        sent = 0
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(
+            serve("gunicorn-gevent", "tests.support.pages:app")
+        )
+        people = People(server, stack.enter_context(open_browser()))
+        page, second = people.arrive(0), None
         for number in range(1, NAVIGATIONS + 1):
             follow_link(page, number)
-            send(server, sent)
-            page.wait(f"Number(document.body.dataset.shown) >= {sent}")
-            send(server, sent + 1)
-            sent += 2
+            people.send_two(page)
             if number == KILLED_AT:
-                browser.kill()
+                people.browser.kill()
                 # These may have been in the page or on their way to it.
-                unsure = set(range(sent - 10, sent))
-                browser = open_browser()
-                page = browser.page(f"{server.url}/login/ann")
-                page.go(f"{server.url}/page/{number}")
+                unsure = set(range(people.sent - 10, people.sent))
+                people.browser = stack.enter_context(open_browser())
+                page = people.arrive(number)
             if number == SECOND_FROM:
-                second = browser.page(f"{server.url}/login/ann")
-                second.go(f"{server.url}/page/{SECOND_DEVICE}")
+                second = people.arrive(SECOND_DEVICE)
             if number == SECOND_TO and second is not None:
                 second.close()
-            # One that was shown just before the kill is not shown by the next browser.
-            eventually(lambda last=sent - 1: last in toasts(server))  # type: ignore[misc]
+            people.wait_until_shown()
             # The next page comes when the user has seen this one.
             time.sleep(0.3)
+        assert toasts(server) == set(range(people.sent))
         pages: dict[int, list[int]] = defaultdict(list)
         for number, toast in shown(server):
             if number < SECOND_DEVICE:
                 pages[toast].append(number)
-        assert toasts(server) == set(range(sent))
         twice = {toast for toast, numbers in pages.items() if len(numbers) > 1}
-        assert twice <= unsure
-        browser.close()
+        assert twice <= unsure, pages
