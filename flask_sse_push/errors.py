@@ -17,10 +17,13 @@ class ConfigError(SSEPushError):
 
 
 class PayloadError(SSEPushError):
-    """Raised when the data of an event does not fit its schema; nothing was sent.
+    """Raised when the data of an event cannot be sent as it is; nothing was sent.
 
     :param event: the event's name.
-    :param messages: field name to a list of texts, as marshmallow gives them.
+    :param messages: what is wrong, by field. Where data does not fit a schema: field
+        name to a list of texts, as marshmallow gives them. Where a value has no JSON
+        form: its key path, such as ``items[2].price``, to one text. ``_schema`` stands
+        for the data as a whole.
     """
 
     def __init__(self, event: str, messages: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ Out, sent by the extension with the Flask application as sender:
 ``client_disconnected``
     ``user_id=``, ``reason=`` (text), ``duration=`` (seconds)
 ``event_published``
-    ``channel=``, ``event=`` (the name), ``receipt=``, ``data=`` (JSON text, as sent)
+    ``channel=``, ``event=`` (the name), ``receipt=``, ``data=`` (text, as sent)
 ``event_failed``
     ``channel=``, ``event=``, ``error=`` (the exception)
 """

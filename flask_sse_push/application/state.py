@@ -10,12 +10,14 @@ from typing import Any
 
 from blinker import NamedSignal
 from flask import Flask, current_app, has_request_context, request
+from flask.json.provider import JSONProvider
 
 from ..config import Config
 from ..delivery.hub import Ended
 from ..errors import ConfigError
 from ..log import RateWindows, make_backend
 from ..runtime.concurrency import native_lock
+from ..sending.data import Serializer
 from ..sending.patterns import Rules
 from ..sending.ratelimit import RateLimiter
 from ..sending.receipt import Receipt
@@ -50,6 +52,7 @@ class State:
         self.sender = Sender(
             config=config,
             schemas=setup.rules.schemas,
+            serializer=Serializer(self._json_provider),
             limiter=RateLimiter(config, setup.rules.limits, self._rate_windows),
             append=self._append,
             announce=self._announce,
@@ -85,6 +88,10 @@ class State:
 
     def _rate_windows(self) -> RateWindows:
         return self.engine.backend.rate_windows()
+
+    def _json_provider(self) -> JSONProvider | None:
+        app = self._app()
+        return None if app is None else app.json
 
     def _opened(self, user_id: str | None) -> None:
         self._announce(client_connected, user_id=user_id)

@@ -26,9 +26,10 @@ from .codec import (
     encode_gap,
     encode_retry,
 )
+from .dumps import html_text, own_dump
 from .event import Entry, Event, Gap, Removal, read_entry
 from .positions import START, Position, format_id, parse_id
-from .serialization import timestamp, to_json
+from .serialization import json_encoder, timestamp, to_json
 from .text import id_text, plain
 
 __all__ = [
@@ -55,8 +56,11 @@ __all__ = [
     "format_id",
     "group_channel",
     "group_channels",
+    "html_text",
     "id_text",
     "is_user_channel",
+    "json_encoder",
+    "own_dump",
     "parse_channel",
     "parse_id",
     "plain",

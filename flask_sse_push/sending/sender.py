@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..config import Config
 from ..errors import EventError, PayloadError, SSEPushError
-from ..events import RESERVED_PREFIX, Channel, Event, plain, to_json
+from ..events import RESERVED_PREFIX, Channel, Event, plain
 from ..names import Priority
 from ..schemas import SchemaRegistry
 from ..signals import event_failed, event_published
+from .data import Serializer
 from .options import SendOptions
 from .ratelimit import RateLimiter
 from .receipt import Receipt
@@ -35,6 +35,7 @@ class Sender:
     """Sends events: what every verb, signal, sequence and progress goes through.
 
     :param schemas: the schemas by event name.
+    :param serializer: gives data as text.
     :param limiter: counts events against their rate limits.
     :param append: writes to the event log: through the outbox in the extension, at
         once in a ``Publisher``.
@@ -46,6 +47,7 @@ class Sender:
 
     config: Config
     schemas: SchemaRegistry
+    serializer: Serializer
     limiter: RateLimiter
     append: Append
     announce: Callable[..., None]
@@ -156,10 +158,11 @@ class Sender:
                 f"The event name {name!r} is not allowed: names that start with "
                 f"{RESERVED_PREFIX!r} are kept for the extension. Choose another."
             )
-        payload = self.schemas.prepare(name, data, strict=self.config.strict_events)
+        payload = self._prepare(name, data)
         nonce = ""
         if options.id is not None:
-            payload.setdefault("id", options.id)
+            if isinstance(payload, dict):
+                payload.setdefault("id", options.id)
             nonce = f"{channel}\0{options.id}"
         return Event(
             name=name,
@@ -170,18 +173,27 @@ class Sender:
             coalesce=options.coalesce,
         )
 
-    def _encode(self, name: str, payload: dict[str, Any]) -> str:
-        try:
-            text = to_json(payload)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise PayloadError(name, {"_schema": [f"Not JSON: {error}"]}) from error
+    def _prepare(self, name: str, data: object) -> object:
+        """The payload that goes out as JSON, or the text that goes out as it is."""
+        strict = self.config.strict_events
+        if type(data) is not dict and not strict and name not in self.schemas:
+            data = self.serializer.plain(name, data)
+            if not isinstance(data, Mapping):
+                return data
+        return self.schemas.prepare(name, data, strict=strict)
+
+    def _encode(self, name: str, payload: object) -> str:
+        if type(payload) is str:
+            text = payload
+        else:
+            text = self.serializer.to_json(name, payload)
         most = self.config.max_event_bytes
         # A character takes at most four bytes, so short text needs no counting.
         if len(text) > most // 4:
             size = len(text.encode(errors="replace"))
             if size > most:
                 reason = (
-                    f"{size} bytes of JSON, but SSE_PUSH_MAX_EVENT_BYTES is {most}. "
+                    f"{size} bytes of data, but SSE_PUSH_MAX_EVENT_BYTES is {most}. "
                     "Send a reference that the client can fetch."
                 )
                 raise PayloadError(name, {"_schema": [reason]})

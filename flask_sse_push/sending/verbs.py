@@ -34,7 +34,9 @@ class SendingVerbs(ABC):
 
         :param user_id: text, a number or a UUID.
         :param event: the event's name, which may have a schema.
-        :param data: a mapping, or an object that the event's schema can dump.
+        :param data: a mapping; an object that the event's schema or the application's
+            JSON provider can dump, a pydantic model or an attrs object; or, for an
+            event without a schema, text or ``Markup``, which goes out as it is.
         :param priority: which events leave first where they have to wait.
         :param store: ``False`` for what is of no use later: neither history nor the
             mailbox keeps it.
@@ -44,7 +46,8 @@ class SendingVerbs(ABC):
             older one of the same channel with the same key.
         :param rate_limit: how often this receiver gets events of this name, such as
             ``"5/minute"``; it replaces a configured limit.
-        :raises PayloadError: the data does not fit the schema; nothing was sent.
+        :raises PayloadError: the data does not fit the schema, or a value has no JSON
+            form; nothing was sent.
         :raises EventError: the name, the user id or an option is not allowed; nothing
             was sent.
         :raises RateLimitExceeded: a rate limit refuses it; nothing was sent.

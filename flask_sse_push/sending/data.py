@@ -1,0 +1,118 @@
+"""What a verb was given as data, and the text that goes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+from flask.json.provider import DefaultJSONProvider, JSONProvider
+
+from ..errors import PayloadError
+from ..events import html_text, json_encoder, own_dump
+from .unsendable import find_unsendable
+
+# Types that go out as JSON without anybody's help, and mappings.
+_JSON_TYPES = (int, float, list, tuple, Mapping)
+
+
+class Serializer:
+    """Gives data as text, by the rules of a JSON provider of Flask.
+
+    The provider's ``default`` says what other types than JSON's become; after it come
+    pydantic models and attrs objects by their own dumps, members of enumerations by
+    their values, and mappings. A provider that has a ``dumps`` of its own encodes all.
+    Elsewhere the JSON is compact and keeps the order of the keys.
+
+    :param get_provider: gives the application's ``app.json``, which may be replaced
+        at any time; ``None`` where there is no application: Flask's default rules.
+    """
+
+    def __init__(self, get_provider: Callable[[], JSONProvider | None]) -> None:
+        self._get_provider = get_provider
+        self._encode = json_encoder(self._simplify)
+        self._provider: JSONProvider | None = None
+        self._has_own_dumps = False
+
+    def plain(self, event: str, data: object) -> object:
+        """The data of an event that has no schema, in a form to go on with.
+
+        :param event: the event's name, for the error.
+        :returns: text, which goes out as it is, for text and for what has
+            ``__html__()``; a mapping for a mapping or an object; else the data itself,
+            which goes out as JSON.
+        :raises PayloadError: it has no JSON form.
+        """
+        if isinstance(data, str):
+            return str.__str__(data)
+        if data is None or isinstance(data, _JSON_TYPES):
+            return data
+        html = html_text(data)
+        if html is not None:
+            return html
+        try:
+            simple = self._simplify(data)
+        except (TypeError, ValueError) as error:
+            messages = find_unsendable(data, self._simplify, error)
+            raise PayloadError(event, messages) from error
+        # Else a UUID, which is JSON text, would go out without the quotation marks.
+        return simple if isinstance(simple, dict) else data
+
+    def to_json(self, event: str, payload: object) -> str:
+        """The JSON text of a payload.
+
+        :param event: the event's name, for the error.
+        :raises PayloadError: a value has no JSON form; its text says which and why.
+        """
+        provider = self._get_provider()
+        if provider is not self._provider:
+            self._learn(provider)
+        try:
+            if self._has_own_dumps:
+                return self._dump(provider, payload)  # type: ignore[arg-type]
+            return self._encode(payload)
+        except (TypeError, ValueError, RecursionError) as error:
+            messages = find_unsendable(payload, self._simplify, error)
+            raise PayloadError(event, messages) from error
+
+    def _learn(self, provider: JSONProvider | None) -> None:
+        own = None if provider is None else type(provider).dumps
+        self._has_own_dumps = own not in (None, DefaultJSONProvider.dumps)
+        self._provider = provider
+
+    def _dump(self, provider: JSONProvider, payload: object) -> str:
+        try:
+            text = provider.dumps(payload)
+        except TypeError:
+            # It holds a model that the provider does not know.
+            return self._encode(payload)
+        if "NaN" in text or "Infinity" in text:
+            # As a value, either is no JSON, which this finds out; in text they may be.
+            json.loads(text, parse_constant=_refuse_constant)
+        return text
+
+    def _simplify(self, value: object) -> object:
+        """A value of another type than JSON's as one of those.
+
+        :raises TypeError: it has none.
+        """
+        provider = self._get_provider()
+        try:
+            if provider is None:
+                return DefaultJSONProvider.default(value)
+            if isinstance(provider, DefaultJSONProvider):
+                return provider.default(value)
+            return json.loads(provider.dumps(value))
+        except TypeError:
+            dump = own_dump(value)
+            if dump is not None:
+                return dump
+            if isinstance(value, Enum):
+                return value.value
+            if isinstance(value, Mapping):
+                return dict(value)
+            raise
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON.")
