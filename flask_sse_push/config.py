@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ SCHEMES = (
 )
 
 _log = logging.getLogger("flask_sse_push")
+_ORIGINS = 'a list of origins such as "https://shop.example", or "*"'
 _PATH = re.compile(r"(/[^/\s<>?#]+)+")
 _Check = Callable[[Any], Any]
 
@@ -87,13 +89,35 @@ def _key_prefix(value: Any) -> str:
 def _origins(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [value]
-    if not isinstance(value, (list, tuple, set, frozenset)) or not all(
-        isinstance(origin, str)
-        and (origin == "*" or (urlsplit(origin).netloc and not urlsplit(origin).path))
-        for origin in value
-    ):
-        raise _Refused('a list of origins such as "https://shop.example", or "*"')
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        raise _Refused(_ORIGINS)
+    for origin in value:
+        if origin == "*":
+            continue
+        bare = _bare_origin(origin)
+        if bare is None:
+            raise _Refused(_ORIGINS)
+        if origin != bare:
+            end = " has a slash at its end," if origin == bare + "/" else " is not one:"
+            raise _Refused(
+                f"a list of origins as browsers send them; {origin!r}{end} write "
+                f"{bare!r}"
+            )
     return tuple(value)
+
+
+def _bare_origin(value: object) -> str | None:
+    """The origin of a URL as a browser sends it; ``None`` if it is no such URL."""
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        port = parts and parts.port
+    except ValueError:
+        return None
+    if parts is None or not (parts.scheme and parts.hostname):
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    is_usual = port is None or port == {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{host}" + ("" if is_usual else f":{port}")
 
 
 def _rate_limit(value: Any) -> str | None:
@@ -154,10 +178,8 @@ class Config:
                     is_secret = entry.name == "backend_url"
                     but = "" if is_secret else f", not {mapping[key]!r}"
                     raise ConfigError(f"{key} must be {error}{but}.") from None
-        known = {PREFIX + entry.name.upper() for entry in fields(cls)}
-        for key in mapping:
-            if key.startswith(PREFIX) and key not in known:
-                _log.warning("%s is no setting of flask_sse_push; is it misspelt?", key)
+        for key, advice in cls.unknown_keys(mapping):
+            _log.warning("%s is no setting of flask_sse_push: %s", key, advice)
         config = cls(**values)
         if config.max_event_bytes > config.max_pending_bytes:
             raise ConfigError(
@@ -166,3 +188,22 @@ class Config:
                 "event could close its client."
             )
         return config
+
+    @classmethod
+    def unknown_keys(cls, mapping: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The ``SSE_PUSH_*`` keys that are no settings, each with advice."""
+        known = [entry.name.upper() for entry in fields(cls)]
+        found = []
+        for key in mapping:
+            if (
+                key.startswith(PREFIX)
+                and (rest := key.removeprefix(PREFIX)) not in known
+            ):
+                nearest = get_close_matches(rest.upper(), known, 1)
+                advice = (
+                    f"did you mean {PREFIX}{nearest[0]}?"
+                    if nearest
+                    else "is it misspelt? Remove it if it is not."
+                )
+                found.append((key, advice))
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from flask.json.provider import JSONProvider
 from ..config import Config
 from ..delivery.hub import Ended
 from ..errors import ConfigError
+from ..events import is_user_channel
 from ..log import RateWindows, make_backend
 from ..runtime.concurrency import native_lock
 from ..sending.data import Serializer
@@ -26,6 +28,8 @@ from ..signals import announce, client_connected, client_disconnected
 from .engine import Engine
 
 EXTENSION = "sse_push"
+
+_log = logging.getLogger("flask_sse_push")
 
 
 @dataclass(slots=True)
@@ -61,6 +65,8 @@ class State:
         self._engine: Engine | None = None
         self._engine_pid = 0
         self._lock = native_lock()
+        # Whether streams have been seen to have users, or the warning was given.
+        self._has_users = False
 
     @property
     def engine(self) -> Engine:
@@ -84,7 +90,22 @@ class State:
         return self._engine
 
     def _append(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
+        if not self._has_users:
+            self._check_users(outgoing)
         yield from self.engine.append(outgoing)
+
+    def _check_users(self, outgoing: Sequence[Outgoing]) -> None:
+        """Warn, once, of events to users where no stream can have a user."""
+        if self.setup.user_loader is not None:
+            self._has_users = True
+        elif any(is_user_channel(one.event.target) for one in outgoing):
+            self._has_users = True
+            _log.warning(
+                "An event was sent to a user, but no user_loader is registered: every "
+                "stream is anonymous, and nobody receives it. Register a function "
+                "that gives the current user's id with @sse.user_loader, or open the "
+                "stream in a route of your own with sse.stream_response(user_id)."
+            )
 
     def _rate_windows(self) -> RateWindows:
         return self.engine.backend.rate_windows()
@@ -94,6 +115,8 @@ class State:
         return None if app is None else app.json
 
     def _opened(self, user_id: str | None) -> None:
+        if user_id is not None:
+            self._has_users = True
         self._announce(client_connected, user_id=user_id)
 
     def _ended(self, stream: Ended) -> None:
