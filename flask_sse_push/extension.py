@@ -21,9 +21,15 @@ from .sending.receipt import Receipt
 from .sending.sender import Sender
 from .signals import broadcast_event, group_event, user_event
 
+_Function = TypeVar("_Function", bound=Callable[..., object])
 _UserLoader = TypeVar("_UserLoader", bound=Callable[[], object])
 _GroupsLoader = TypeVar("_GroupsLoader", bound=Callable[[str], Iterable[str]])
 _Authorizer = TypeVar("_Authorizer", bound=Callable[[str | None], bool])
+_HealthAuthorizer = TypeVar("_HealthAuthorizer", bound=Callable[[], bool])
+
+# Longest wait, in seconds, of check_health() for a process that has just started: an
+# attempt to connect to Redis that gets no answer has failed before.
+_CHECK_SECONDS = 5.0
 
 
 class SSEPush(Verbs):
@@ -71,7 +77,7 @@ class SSEPush(Verbs):
         :param function: called in the stream's request context, gives the id or
             ``None`` for an anonymous client.
         """
-        self._setup.user_loader = function
+        self._setup.user_loader = _callable(function, "user_loader")
         return function
 
     def groups_loader(self, function: _GroupsLoader) -> _GroupsLoader:
@@ -79,7 +85,7 @@ class SSEPush(Verbs):
 
         :param function: takes the user id, which is text, gives names of groups.
         """
-        self._setup.groups_loader = function
+        self._setup.groups_loader = _callable(function, "groups_loader")
         return function
 
     def authorizer(self, function: _Authorizer) -> _Authorizer:
@@ -88,7 +94,18 @@ class SSEPush(Verbs):
         :param function: takes the user id, as text, or ``None``; ``False`` ends the
             request with 401 for an anonymous client, 403 for a user.
         """
-        self._setup.authorizer = function
+        self._setup.authorizer = _callable(function, "authorizer")
+        return function
+
+    def health_authorizer(self, function: _HealthAuthorizer) -> _HealthAuthorizer:
+        """Register who decides whether a client sees all of ``/sse/health``.
+
+        Without it, everybody sees ``status``, ``isHealthy`` and ``timestamp`` only.
+
+        :param function: called in the request's context, takes nothing; ``True`` shows
+            what :meth:`health` gives.
+        """
+        self._setup.health_authorizer = _callable(function, "health_authorizer")
         return function
 
     def stream_response(
@@ -106,21 +123,28 @@ class SSEPush(Verbs):
     def health(self) -> dict[str, Any]:
         """How the extension fares, JSON-ready.
 
-        ``isHealthy`` says whether events get through, not whether anybody listens.
+        ``status`` is ``healthy`` while events get through, whether anybody listens or
+        not; ``unhealthy`` while they do not; and ``starting`` in a process that has not
+        finished its first look at the event log, which is waited for half a second.
+        ``isHealthy`` is ``False`` only where ``status`` is ``unhealthy``.
         """
         return self._state().engine.health()
 
     def check_health(self) -> dict[str, Any]:
         """Raise where :meth:`health` would say that events do not get through.
 
+        A process that has just started waits 5 seconds, at most, for its first look at
+        the event log.
+
         :returns: what :meth:`health` does.
         :raises OutboxFull: no more events can be accepted.
         :raises BackendError: the backend cannot be reached.
         """
-        health = self.health()
-        if not health["isHealthy"]:
-            if health["backend"]["reachable"]:
-                raise OutboxFull(health["outboxEvents"])
+        health = self._state().engine.health(_CHECK_SECONDS)
+        is_reachable = health["backend"]["reachable"]
+        if is_reachable and not health["isHealthy"]:
+            raise OutboxFull(health["outboxEvents"])
+        if not is_reachable:
             raise BackendError(
                 "The backend of SSE_PUSH_BACKEND_URL cannot be reached; "
                 f"{health['outboxEvents']} events wait for it."
@@ -148,6 +172,12 @@ class SSEPush(Verbs):
             f"SSEPush was set up for {self._applications} applications and none is "
             "current: wrap the call in 'with app.app_context():'."
         )
+
+
+def _callable(function: _Function, name: str) -> _Function:
+    if not callable(function):
+        raise ConfigError(f"{name} takes a function, not {function!r}.")
+    return function
 
 
 def _send_for(

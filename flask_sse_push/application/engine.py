@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,12 @@ _log = logging.getLogger("flask_sse_push")
 
 # Longest wait, in seconds, at the end of the process for events not yet in the log.
 _FLUSH_SECONDS = 2.0
+# Longest wait, in seconds, of a question about health for the first look at the event
+# log: below the second after which Kubernetes gives up on a probe.
+_WAIT_SECONDS = 0.5
+# Seconds after its start in which an engine may be starting. A connection that fails
+# has failed before that.
+_STARTING_SECONDS = 10.0
 
 
 class Engine:
@@ -40,6 +47,7 @@ class Engine:
         on_failed: Callable[[Event, Exception], None],
     ) -> None:
         self._config = config
+        self._started = time.monotonic()
         self.backend = make_backend(config)
         self.streams = Streams(config, self.backend, on_opened, on_ended)
         self.hub = self.streams.hub
@@ -60,19 +68,27 @@ class Engine:
             else:
                 yield Receipt(is_here, self.backend.append([event])[0])
 
-    def health(self) -> dict[str, Any]:
-        """How the extension fares; never raises."""
-        backend = self.backend.health()
+    def liveness(self, wait: float = _WAIT_SECONDS) -> dict[str, Any]:
+        """Whether events get through; never raises.
+
+        :param wait: seconds to wait, at most, for a process that has just started.
+        """
+        return self._liveness(self._backend_health(wait))
+
+    def health(self, wait: float = _WAIT_SECONDS) -> dict[str, Any]:
+        """How the extension fares; never raises.
+
+        :param wait: as :meth:`liveness`.
+        """
+        backend = self._backend_health(wait)
         hub = self.hub
         clients = hub.registry.count
         if backend["reachable"]:
             with contextlib.suppress(BackendError):
                 clients = self.backend.client_count()
-        is_full = len(self.outbox) >= self._config.outbox_size
         return {
+            **self._liveness(backend),
             "connectedClients": clients,
-            "isHealthy": bool(backend["reachable"]) and not is_full,
-            "timestamp": timestamp(),
             "workerClients": hub.registry.count,
             "maxWorkerClients": self.streams.admission.max_connections,
             "position": format_id(hub.position),
@@ -81,6 +97,31 @@ class Engine:
             "outboxEvents": len(self.outbox),
             "backend": backend,
         }
+
+    def _backend_health(self, wait: float) -> dict[str, Any]:
+        end = time.monotonic() + wait
+        while self._is_starting and time.monotonic() < end:
+            # In short steps: an attempt that fails ends the wait as well.
+            self.backend.wait_ready(0.02)
+        return self.backend.health()
+
+    def _liveness(self, backend: dict[str, Any]) -> dict[str, Any]:
+        if len(self.outbox) >= self._config.outbox_size:
+            status = "unhealthy"
+        elif self._is_starting:
+            status = "starting"
+        else:
+            status = "healthy" if backend["reachable"] else "unhealthy"
+        return {
+            "status": status,
+            "isHealthy": status != "unhealthy",
+            "timestamp": timestamp(),
+        }
+
+    @property
+    def _is_starting(self) -> bool:
+        age = time.monotonic() - self._started
+        return age < _STARTING_SECONDS and self.backend.is_starting()
 
     def stop(self) -> None:
         """End every stream, wait for the outbox a moment, let go of the backend."""

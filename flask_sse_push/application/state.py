@@ -39,6 +39,7 @@ class Setup:
     user_loader: Callable[[], object] | None = None
     groups_loader: Callable[[str], Iterable[str]] | None = None
     authorizer: Callable[[str | None], bool] | None = None
+    health_authorizer: Callable[[], bool] | None = None
     rules: Rules = field(default_factory=Rules)
 
 

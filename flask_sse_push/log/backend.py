@@ -83,6 +83,13 @@ class Backend(ABC):
         :returns: whether it has.
         """
 
+    def is_starting(self) -> bool:
+        """Whether the first attempt to read the log is under way: no failure yet.
+
+        A backend that is ready when :meth:`start` returns never is.
+        """
+        return False
+
     @abstractmethod
     def append(self, events: Sequence[Event]) -> list[Position]:
         """Append events to the log, in order.

@@ -63,6 +63,10 @@ class RedisBackend(Backend):
     def wait_ready(self, timeout: float) -> bool:
         return self._reader is not None and self._reader.ready.wait(timeout)
 
+    def is_starting(self) -> bool:
+        reader = self._reader
+        return reader is not None and not (reader.ready.is_set() or reader.has_failed)
+
     def append(self, events: Sequence[Event]) -> list[Position]:
         return self._log.append(events)
 

@@ -121,6 +121,8 @@ class LogReader:
         #: Set when the receiver has what the log held at the start.
         self.ready = threading.Event()
         self.is_connected = False
+        #: Whether an attempt to read has failed since the start.
+        self.has_failed = False
         #: When the server was last heard, on the monotonic clock.
         self.heard = time.monotonic()
 
@@ -134,6 +136,7 @@ class LogReader:
                 self._server.follow(error)
                 self._note(error)
             except Exception:
+                self.has_failed = True
                 _log.exception("Reading the log failed")
             self._let_go()
             if not self._is_stopped:
@@ -151,7 +154,9 @@ class LogReader:
             connection.disconnect()
 
     def _note(self, error: Exception) -> None:
-        is_news = self._backoff.is_first and redirection(error) is None
+        is_redirected = redirection(error) is not None
+        self.has_failed |= not is_redirected
+        is_news = self._backoff.is_first and not is_redirected
         if is_news and not self._is_stopped:
             text = self._server.translate(error)
             _log.warning("The log cannot be read; trying on: %s", text)
