@@ -11,6 +11,7 @@ from werkzeug.local import LocalProxy
 
 from .application.state import EXTENSION, Setup, State, current_state, state_of
 from .blueprint import blueprint
+from .cli import commands
 from .config import Config
 from .errors import BackendError, ConfigError, OutboxFull
 from .events import ALL, Channel, group_channel, user_channel
@@ -68,6 +69,7 @@ class SSEPush(Verbs):
         state = State(app, config, self._setup)
         app.register_blueprint(blueprint, url_prefix=config.url_prefix)
         app.extensions[EXTENSION] = state
+        app.cli.add_command(commands)
         self._applications += 1
         self._only = weakref.ref(state)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from ..events import Channel, Entry, Event, Position, Removal, format_id, parse_id
+from ..findings import Finding
 
 
 class Receiver(Protocol):
@@ -173,6 +174,13 @@ class Backend(ABC):
     @abstractmethod
     def health(self) -> dict[str, Any]:
         """What an operator needs, JSON-ready; ``"reachable"`` is always there."""
+
+    def check(self) -> Iterable[Finding]:
+        """Look at what the log is kept in, for ``flask sse check``.
+
+        It is asked of a backend that was not started; it never raises.
+        """
+        return ()
 
     @abstractmethod
     def stop(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..config import Config
@@ -19,6 +19,7 @@ from ..events import (
     read_entry,
     user_channel,
 )
+from ..findings import Finding, ok
 from ..runtime.concurrency import native_lock
 from .backend import Backend, Connected, RateWindows, Receiver
 from .history import History
@@ -112,6 +113,11 @@ class MemoryBackend(Backend):
 
     def health(self) -> dict[str, Any]:
         return {"kind": "memory", "reachable": True}
+
+    def check(self) -> Iterable[Finding]:
+        return [
+            ok("backend", "The event log is in the memory of one process: one worker.")
+        ]
 
     def stop(self) -> None:
         self._receiver = None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...config import Config
 from ...errors import BackendError
 from ...events import Entry, Event, Position
+from ...findings import Finding
 from ...runtime.concurrency import spawn
 from ..backend import Backend, Connected, RateWindows, Receiver
+from .fitness import check_server
 from .keys import Keys
 from .log import Log
 from .mailbox import Mailbox
@@ -103,6 +105,9 @@ class RedisBackend(Backend):
             return report
         report["reachable"] = True
         return report
+
+    def check(self) -> Iterable[Finding]:
+        return check_server(self._server, self._keys, self._config.backend_url)
 
     def stop(self) -> None:
         if self._reader is not None:
