@@ -283,6 +283,73 @@ def test_the_example_script(server: RedisServer) -> None:
         reader.backend.stop()
 
 
+_PATTERNS = """
+import sys
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from flask_sse_push import Publisher
+
+url, prefix = sys.argv[1:]
+with Publisher.from_url(url, key_prefix=prefix) as publisher:
+    batch = publisher.send_batch([("1", {"n": 1}), {"user_id": "2", "n": 2}], "batch")
+    sequence = publisher.sequence("3", "order-status", [
+        {"order_id": "A-1", "status": "processing", "message": "Packing"},
+        {"order_id": "A-1", "status": "shipped", "message": "On its way"},
+    ], pause=0.01)
+    assert sequence.wait(20), sequence
+    with publisher.progress("4", total=2, rate=1e9) as progress:
+        progress.advance(2)
+    try:
+        for item in publisher.progress("5", [1, 2], failed_message="Sorry.", rate=1e-9):
+            raise LookupError("secret")
+    except LookupError:
+        pass
+    engine = create_engine("sqlite://")
+    with Session(engine) as session:
+        late = publisher.after_commit(session).send_to_user("6", "kept", {})
+        dropped = publisher.after_commit(session).broadcast("in a rollback", {})
+        assert late.queued
+        session.connection()
+        session.rollback()
+        late = publisher.after_commit(session).send_to_user("6", "kept", {"n": 6})
+        session.connection()
+        session.commit()
+    engine.dispose()
+    assert dropped.queued and not late.queued
+    assert all(receipt.id for receipt in [*batch, *sequence.receipts, late])
+"""
+
+
+def test_the_patterns_in_a_script_of_its_own(
+    server: RedisServer, prefix: str, reader: Reader
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _PATTERNS, server.url, prefix],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    by_channel: dict[str, list[dict[str, Any]]] = {}
+    for channel, _, payload in reader.sent(10):
+        by_channel.setdefault(channel, []).append(payload)
+    [one], [two] = by_channel["user:1"], by_channel["user:2"]
+    assert (one["n"], two["n"]) == (1, 2)
+    assert one["batchId"] == two["batchId"]
+    steps = by_channel["user:3"]
+    assert [(p["step"], p["totalSteps"]) for p in steps] == [(1, 2), (2, 2)]
+    done_states = [(p["status"], p["current"]) for p in by_channel["user:4"]]
+    assert done_states == [("running", 0), ("running", 2), ("done", 2)]
+    failed = by_channel["user:5"]
+    assert [p["status"] for p in failed] == ["running", "failed"]
+    assert failed[-1]["message"] == "Sorry."
+    assert [payload["n"] for payload in by_channel["user:6"]] == [6]
+    assert "all" not in by_channel
+
+
 _CELERY_WORKER = """
 import sys
 from example.tasks import celery
@@ -310,12 +377,14 @@ def test_the_example_task_in_a_prefork_pool(
         )
     try:
         for number in range(4):
-            make_report.delay(f"user{number}", f"report{number}", 3, 0.01)
-        sent = reader.sent(12)
+            make_report.delay(f"user{number}", f"report{number}", 3, 0.3)
+        # Pages take longer than the pause that progress keeps between two events.
+        sent = reader.sent(20)
         for number in range(4):
             own = [p for channel, _, p in sent if channel == f"user:user{number}"]
-            assert [payload["current"] for payload in own] == [1, 2, 3]
-            assert own[-1]["status"] == "done"
+            assert [payload["current"] for payload in own] == [0, 1, 2, 3, 3]
+            assert [p["status"] for p in own] == ["running"] * 4 + ["done"]
+            assert {payload["taskId"] for payload in own} == {f"report{number}"}
     finally:
         worker.terminate()
         try:
