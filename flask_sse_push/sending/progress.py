@@ -17,6 +17,10 @@ from .sender import Sender
 
 _log = logging.getLogger("flask_sse_push")
 
+# Seconds without a running state for each second that one has waited in vain for the
+# backend: an outage holds up the work by a tenth at most.
+_WORK_PER_WAIT = 10
+
 _Item = TypeVar("_Item")
 
 
@@ -156,4 +160,7 @@ class Progress(Generic[_Item]):
         try:
             self._sender.send([self._channel], EventName.PROGRESS_UPDATE, data, options)
         except (BackendError, RateLimitExceeded) as error:
+            # A Publisher has waited for the backend meanwhile, and so has the work.
+            waited = time.monotonic() - self._sent
+            self._sent += _WORK_PER_WAIT * waited
             _log.warning("Progress of task %s not sent: %s", self.task_id, error)
