@@ -7,11 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from markupsafe import Markup
 from marshmallow import Schema, fields
 
 from flask_sse_push import (
@@ -63,10 +66,12 @@ class Reader:
         self.backend.start(self.receiver, self.receiver)
         assert self.backend.wait_ready(5)
 
-    def sent(self, count: int) -> list[tuple[str, str, dict[str, Any]]]:
+    def sent(
+        self, count: int, *, seconds: float = 8.0
+    ) -> list[tuple[str, str, dict[str, Any]]]:
         """Channel, name and payload of the first ``count`` events."""
         receiver = self.receiver
-        eventually(lambda: len(receiver.frames) >= count)
+        eventually(lambda: len(receiver.frames) >= count, seconds)
         found: list[tuple[str, str, dict[str, Any]]] = []
         for entry in receiver.entries:
             _, name, data = entry.frame.decode().split("\n")[:3]
@@ -157,6 +162,23 @@ def test_what_is_wrong_is_refused_before_anything_is_sent(
         publisher.broadcast("e", {}, prioritty="high")  # type: ignore[call-arg]
     publisher.broadcast("counted", {"count": 1})
     assert reader.sent(1)[0][2]["count"] == 1
+
+
+def test_text_and_what_flask_dumps_by_default(
+    publisher: Publisher, reader: Reader
+) -> None:
+    noon = datetime(2030, 5, 1, 12, tzinfo=UTC)
+    publisher.broadcast("e", {"when": noon, "id": UUID(int=5)})
+    with pytest.raises(PayloadError, match=r"'a\[1\]'"):
+        publisher.broadcast("e", {"a": [1, object()]})
+    [(_, _, payload)] = reader.sent(1)
+    publisher.send_to_user("1", "row", Markup("<li>\r\n</li>"))
+    assert payload["when"] == "Wed, 01 May 2030 12:00:00 GMT"
+    assert payload["id"] == str(UUID(int=5))
+    eventually(lambda: len(reader.receiver.frames) == 2)
+    assert b"event: row\ndata: <li>\ndata: </li>\n\n" in reader.receiver.frames[1]
+    [unread] = reader.backend.unread("1", START)
+    assert unread.frame == reader.receiver.frames[1]
 
 
 def test_an_id_of_ones_own_arrives_once(publisher: Publisher, reader: Reader) -> None:
@@ -379,7 +401,7 @@ def test_the_example_task_in_a_prefork_pool(
         for number in range(4):
             make_report.delay(f"user{number}", f"report{number}", 3, 0.3)
         # Pages take longer than the pause that progress keeps between two events.
-        sent = reader.sent(20)
+        sent = reader.sent(20, seconds=40)
         for number in range(4):
             own = [p for channel, _, p in sent if channel == f"user:user{number}"]
             assert [payload["current"] for payload in own] == [0, 1, 2, 3, 3]

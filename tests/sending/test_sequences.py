@@ -122,6 +122,7 @@ def test_a_failure_ends_it_and_is_told(
     recorder: SSERecorder,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    sse.user_loader(lambda: None)
     failed: list[Exception] = []
 
     def note(sender: Flask, error: Exception, **kwargs: Any) -> None:
