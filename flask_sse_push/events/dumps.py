@@ -1,4 +1,4 @@
-"""Objects that say themselves what they are as plain data."""
+"""Objects that dump themselves, to HTML or to plain data."""
 
 from __future__ import annotations
 

@@ -43,20 +43,22 @@ class Serializer:
             which goes out as JSON.
         :raises PayloadError: it has no JSON form.
         """
-        if isinstance(data, str):
-            return str.__str__(data)
-        if data is None or isinstance(data, _JSON_TYPES):
+        if type(data) is str:
             return data
         html = html_text(data)
         if html is not None:
             return html
+        if isinstance(data, str):
+            return str.__str__(data)  # the value of a member of a StrEnum
+        if data is None or isinstance(data, _JSON_TYPES):
+            return data
         try:
             simple = self._simplify(data)
         except (TypeError, ValueError) as error:
             messages = find_unsendable(data, self._simplify, error)
             raise PayloadError(event, messages) from error
         # Else a UUID, which is JSON text, would go out without the quotation marks.
-        return simple if isinstance(simple, dict) else data
+        return simple if isinstance(simple, Mapping) else data
 
     def to_json(self, event: str, payload: object) -> str:
         """The JSON text of a payload.

@@ -74,7 +74,10 @@ def _number(value: int | float, path: str) -> tuple[str, str] | None:
     if isinstance(value, float):
         if math.isfinite(value):
             return None
-        return path, f"JSON has no {value!r}: pass None, or leave the key out."
+        return (
+            path,
+            f"The float {value!r} has no JSON form. Pass None, or leave it out.",
+        )
     try:
         int.__repr__(value)
     except ValueError:  # past sys.get_int_max_str_digits()

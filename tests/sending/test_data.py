@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, StrEnum
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, cast
@@ -56,6 +56,17 @@ class Html:
         return Markup("<b>bold</b>")
 
 
+class HtmlList(list[str]):
+    """Has both forms: the HTML is the one that goes out."""
+
+    def __html__(self) -> str:
+        return "\n".join(f"<li>{item}</li>" for item in self)
+
+
+class Word(StrEnum):
+    YES = "yes"
+
+
 @pytest.mark.parametrize(
     ("data", "lines"),
     [
@@ -67,6 +78,8 @@ class Html:
         ("\n\nevent: admin\nid: 1", ["", "", "event: admin", "id: 1"]),
         (Markup("<p>{}</p>").format("a<b"), ["<p>a&lt;b</p>"]),
         (Html(), ["<b>bold</b>"]),
+        (HtmlList(["a", "b"]), ["<li>a</li>", "<li>b</li>"]),
+        (Word.YES, ["yes"]),
     ],
 )
 def test_text_and_html_go_out_as_they_are(
@@ -332,9 +345,13 @@ LOOP.append({"again": LOOP})
     ("data", "path", "says"),
     [
         ({"items": [{}, {}, {"price": object()}]}, "items[2].price", "object has no"),
-        ({"items": [{}, {"price": float("nan")}]}, "items[1].price", "JSON has no nan"),
-        ({"a": float("inf")}, "a", "JSON has no inf"),
-        ({"a": Line(POINT, -float("inf"))}, "a.length", "JSON has no -inf"),
+        (
+            {"items": [{}, {"price": float("nan")}]},
+            "items[1].price",
+            "float nan has no",
+        ),
+        ({"a": float("inf")}, "a", "float inf has no"),
+        ({"a": Line(POINT, -float("inf"))}, "a.length", "float -inf has no"),
         ({"a": ({1, 2},)}, "a[0]", "sorted(value)"),
         ({"a b": {"c": b"x"}}, "['a b'].c", "value.decode()"),
         ({"a": {("b", "c"): 1}}, "a", "tuple: a key is text"),
@@ -347,7 +364,7 @@ LOOP.append({"again": LOOP})
         (object(), "_schema", "object has no JSON form"),
         ({1, 2}, "_schema", "sorted(value)"),
         (b"x", "_schema", "value.decode()"),
-        (float("nan"), "_schema", "JSON has no nan"),
+        (float("nan"), "_schema", "float nan has no"),
         (Line({1}), "start", "sorted(value)"),  # type: ignore[arg-type]
     ],
 )
