@@ -1,4 +1,4 @@
-"""A Celery task that tells its user how far it is.
+"""A Celery task that reports its progress to a user.
 
 The web application and the Celery workers share one ``SSE_PUSH_BACKEND_URL``::
 
@@ -30,7 +30,7 @@ def publisher() -> Publisher:
 
 @celery.task  # type: ignore[untyped-decorator]
 def make_report(user: str, report: str, pages: int, page_seconds: float = 0.5) -> int:
-    """Work page by page; the user sees how far it is, and that it is done or failed.
+    """Work page by page; the user sees the progress, and whether the task failed.
 
     :param report: names the task in the events: a task that Celery runs twice shows
         as one.

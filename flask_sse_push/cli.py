@@ -25,8 +25,8 @@ _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 def check(context: click.Context, as_json: bool) -> None:
     """Check the configuration, the installed extras and the backend.
 
-    Run it before a deployment, in the environment of the server. Prints each finding
-    with what to do about it. The exit status is 1 where one is an error, else 0.
+    Run it before a deployment, in the environment of the server. It prints each
+    finding with what to do about it. The exit status is 1 if one is an error, else 0.
     """
     findings = _findings(context.ensure_object(ScriptInfo))
     is_ok = all(finding.level is not Level.ERROR for finding in findings)

@@ -1,4 +1,4 @@
-"""What a check of an installation has found."""
+"""The results of a check of an application and its backend."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How much a finding matters."""
+    """How serious a finding is."""
 
     OK = "ok"
-    #: Works, but not as somebody may expect.
+    #: It works, but perhaps not as expected.
     WARNING = "warning"
-    #: Does not work, or loses events.
+    #: It does not work, or it can lose events.
     ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of checking one thing.
 
-    :param subject: what it is about, in one word: ``settings``, ``backend``, …
-    :param message: what is so, a whole sentence.
-    :param remedy: what to do about it; empty where all is well.
+    :param subject: what was checked, in one word, such as ``settings``.
+    :param message: what was found, as a sentence.
+    :param remedy: what to do about it; empty if nothing is wrong.
     """
 
     level: Level
@@ -32,12 +32,12 @@ class Finding:
 
 
 def ok(subject: str, message: str) -> Finding:
-    """A finding that all is well."""
+    """A finding that nothing is wrong."""
     return Finding(Level.OK, subject, message)
 
 
 def warning(subject: str, message: str, remedy: str) -> Finding:
-    """A finding that something may not be as expected."""
+    """A finding that something is perhaps not as expected."""
     return Finding(Level.WARNING, subject, message, remedy)
 
 

@@ -109,7 +109,7 @@ sse.groups_loader(lambda user_id: [])
     found = check(tmp_path, status=0, code=code, **environ)
     texts = " ".join(w["message"] + w["remedy"] for w in found["warning"])
     for part in (
-        "SSE_PUSH_HEARTBEAT is no setting",
+        "SSE_PUSH_HEARTBEAT is not a setting",
         "did you mean SSE_PUSH_HEARTBEAT_SECONDS?",
         "No user_loader is registered",
         "A groups_loader is registered, but",

@@ -1,4 +1,4 @@
-"""Every key, and that a wrong value is named at once."""
+"""Every setting, and that a wrong value raises an error that names its key."""
 
 from __future__ import annotations
 
@@ -64,12 +64,14 @@ def test_what_is_set_is_read_and_the_rest_has_defaults() -> None:
             "SSE_PUSH_HEARTBEAT_SECONDS": 5,
             "SSE_PUSH_CORS_ORIGINS": "https://shop.example",
             "SSE_PUSH_MAX_CONNECTIONS": None,
+            "SSE_PUSH_MAX_CONNECTION_SECONDS": None,
             "OTHER": 1,
         }
     )
     assert config.heartbeat_seconds == 5.0
     assert config.cors_origins == ("https://shop.example",)
     assert config.max_connections is None
+    assert config.max_connection_seconds is None
     assert (config.backend_url, config.url_prefix) == ("memory://", "/sse")
     assert (config.retry_ms, config.handoff) == (3000, "auto")
 
@@ -103,7 +105,7 @@ def test_an_origin_that_no_browser_sends_is_put_right(written: str, meant: str) 
         ("BACKEND_URI", "did you mean SSE_PUSH_BACKEND_URL?"),
         ("CORS_ORIGIN", "did you mean SSE_PUSH_CORS_ORIGINS?"),
         ("MAILBOX_TTL", "did you mean SSE_PUSH_MAILBOX_SIZE?"),
-        ("XYZ", "is it misspelt?"),
+        ("XYZ", "check the spelling"),
     ],
 )
 def test_a_key_that_is_none_of_ours_is_logged_with_the_nearest(
@@ -111,4 +113,4 @@ def test_a_key_that_is_none_of_ours_is_logged_with_the_nearest(
 ) -> None:
     with caplog.at_level(logging.WARNING, "flask_sse_push"):
         Config.from_mapping({f"SSE_PUSH_{key}": 5})
-    assert f"SSE_PUSH_{key} is no setting of flask_sse_push: {advice}" in caplog.text
+    assert f"SSE_PUSH_{key} is not a setting of flask_sse_push: {advice}" in caplog.text

@@ -1,4 +1,4 @@
-"""A look at an application before it is deployed: what is set, and what that needs."""
+"""Check an application before it is deployed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = {"redis": "redis", "limits": "limits", "metrics": "prometheus-client
 
 
 def check_application(app: Flask) -> Iterator[Finding]:
-    """Look at all that can be known without a running server; never raises."""
+    """Check everything that can be known without a running server; never raises."""
     if EXTENSION not in app.extensions:
         yield error(
             "settings",
@@ -41,20 +41,20 @@ def check_application(app: Flask) -> Iterator[Finding]:
 
 
 def wrong_setting(failure: ConfigError) -> Finding:
-    """The finding that an application could not be set up at all."""
-    return error("settings", str(failure), "Correct the configuration as it says.")
+    """The finding for an application that cannot be loaded because of a setting."""
+    return error("settings", str(failure), "Correct the configuration.")
 
 
 def _check_settings(app: Flask) -> Iterator[Finding]:
     unknown = Config.unknown_keys(app.config)
     for key, advice in unknown:
-        yield warning("settings", f"{key} is no setting of flask_sse_push.", advice)
+        yield warning("settings", f"{key} is not a setting of flask_sse_push.", advice)
     count = sum(key.startswith(PREFIX) for key in app.config) - len(unknown)
     yield ok("settings", f"The configuration is valid; {count} SSE_PUSH_ keys are set.")
 
 
 def _check_extras(state: State) -> Iterator[Finding]:
-    """The packages that what is configured needs."""
+    """Check the packages that the configured features need."""
     is_limited = state.config.rate_limit is not None or state.setup.rules.limits
     needed = {
         "redis": not state.config.is_memory and "SSE_PUSH_BACKEND_URL",
@@ -90,11 +90,11 @@ def _check_users(state: State) -> Iterator[Finding]:
     if setup.user_loader is None:
         yield warning(
             "users",
-            "No user_loader is registered: every stream is anonymous, and what is sent "
-            "to a user reaches nobody.",
-            "Register a function that gives the current user's id with "
-            "@sse.user_loader. Ignore this where all is broadcast, or where "
-            "sse.stream_response(user_id) opens the streams.",
+            "No user_loader is registered: every stream is anonymous, so nobody "
+            "receives what is sent to a user.",
+            "Register a function that returns the current user's id with "
+            "@sse.user_loader. Ignore this if you only broadcast, or if your own "
+            "routes open the streams with sse.stream_response(user_id).",
         )
     else:
         yield ok("users", "A user_loader is registered.")
@@ -102,7 +102,7 @@ def _check_users(state: State) -> Iterator[Finding]:
         yield warning(
             "users",
             "A groups_loader is registered, but without a user_loader it is never "
-            "asked: only users have groups.",
+            "called: only users have groups.",
             "Register a user_loader.",
         )
     if setup.authorizer is None:
@@ -113,21 +113,21 @@ def _check_users(state: State) -> Iterator[Finding]:
 
 
 def _check_server(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """What the environment says about the web server, which is gunicorn as a rule."""
+    """Check what the environment says about gunicorn and the limits of a process."""
     workers, worker_class = _gunicorn_options(environ)
     if workers is not None and workers > 1 and config.is_memory:
         yield error(
             "server",
-            f"The environment asks gunicorn for {workers} workers, but memory:// "
-            "reaches the clients of one worker only.",
+            f"The environment sets {workers} workers for gunicorn, but memory:// "
+            "reaches only the clients of one worker.",
             "Set SSE_PUSH_BACKEND_URL to a Redis or Valkey server "
             "(redis://host:6379/0), or run one worker.",
         )
     if worker_class == "sync":
         yield error(
             "server",
-            "GUNICORN_CMD_ARGS asks for sync workers, which serve one request at a "
-            "time: one open stream blocks a worker.",
+            "GUNICORN_CMD_ARGS sets sync workers, which serve one request at a time: "
+            "one open stream blocks a worker.",
             "Start gunicorn with -k gevent.",
         )
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -143,7 +143,7 @@ def _check_server(config: Config, environ: Mapping[str, str]) -> Iterator[Findin
 
 
 def _gunicorn_options(environ: Mapping[str, str]) -> tuple[int | None, str | None]:
-    """The number and the class of workers that the environment asks gunicorn for."""
+    """The number and the class of workers that the environment sets for gunicorn."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-w", "--workers")
     parser.add_argument("-k", "--worker-class")

@@ -21,22 +21,23 @@ from ..sending.sender import Outgoing
 
 _log = logging.getLogger("flask_sse_push")
 
-# Longest wait, in seconds, at the end of the process for events not yet in the log.
+# The longest wait, in seconds, at process exit for events not yet in the event log.
 _FLUSH_SECONDS = 2.0
-# Longest wait, in seconds, of a question about health for the first look at the event
-# log: below the second after which Kubernetes gives up on a probe.
+# Seconds that a request for the health waits, at most, until a process that has just
+# started can read the event log: less than the second that Kubernetes gives a probe.
 _WAIT_SECONDS = 0.5
-# Seconds after its start in which an engine may be starting. A connection that fails
-# has failed before that.
+# Seconds after its start in which an engine can be "starting". A connection attempt
+# that fails does so sooner.
 _STARTING_SECONDS = 10.0
 
 
 class Engine:
-    """Backend, outbox and streams of this process.
+    """The backend, outbox and streams of this process.
 
-    :param on_opened: told, by its user's id, about a stream that has opened.
-    :param on_ended: told about a stream that has ended.
-    :param on_failed: told about an event that the backend refuses for good.
+    :param on_opened: called with the user id when a stream has opened.
+    :param on_ended: called when a stream has ended.
+    :param on_failed: called with an event that the event log refuses for good, and the
+        error.
     """
 
     def __init__(
@@ -56,9 +57,9 @@ class Engine:
         stop_at_exit(self)
 
     def append(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
-        """Put events into the log, through the outbox where that may take time.
+        """Append events to the event log; if it is remote, through the outbox.
 
-        :raises OutboxFull: as many events wait as may.
+        :raises OutboxFull: the outbox is full.
         """
         for one in outgoing:
             event = one.event
@@ -69,14 +70,14 @@ class Engine:
                 yield Receipt(is_here, self.backend.append([event])[0])
 
     def liveness(self, wait: float = _WAIT_SECONDS) -> dict[str, Any]:
-        """Whether events get through; never raises.
+        """Whether events can be sent; never raises.
 
         :param wait: seconds to wait, at most, for a process that has just started.
         """
         return self._liveness(self._backend_health(wait))
 
     def health(self, wait: float = _WAIT_SECONDS) -> dict[str, Any]:
-        """How the extension fares; never raises.
+        """The state of the extension; never raises.
 
         :param wait: as :meth:`liveness`.
         """
@@ -101,7 +102,7 @@ class Engine:
     def _backend_health(self, wait: float) -> dict[str, Any]:
         end = time.monotonic() + wait
         while self._is_starting and time.monotonic() < end:
-            # In short steps: an attempt that fails ends the wait as well.
+            # In short steps, because an attempt that fails also ends the wait.
             self.backend.wait_ready(0.02)
         return self.backend.health()
 
@@ -124,12 +125,12 @@ class Engine:
         return age < _STARTING_SECONDS and self.backend.is_starting()
 
     def stop(self) -> None:
-        """End every stream, wait for the outbox a moment, let go of the backend."""
+        """Close every stream, wait briefly for the outbox, and stop the backend."""
         self.hub.shut_down()
         if not self.outbox.flush(_FLUSH_SECONDS):
             _log.error(
-                "%d events are lost: the backend did not take them before this process "
-                "ended",
+                "%d events in the outbox are lost: the event log "
+                "(SSE_PUSH_BACKEND_URL) did not accept them before this process exited",
                 len(self.outbox),
             )
         self.backend.stop()

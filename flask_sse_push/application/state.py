@@ -1,4 +1,4 @@
-"""What the extension keeps for one application, in ``app.extensions["sse_push"]``."""
+"""The extension's state of one application, in ``app.extensions["sse_push"]``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _log = logging.getLogger("flask_sse_push")
 
 @dataclass(slots=True)
 class Setup:
-    """What code has registered, for all applications of one ``SSEPush``."""
+    """The functions and rules registered with one ``SSEPush``, for all applications."""
 
     user_loader: Callable[[], object] | None = None
     groups_loader: Callable[[str], Iterable[str]] | None = None
@@ -44,13 +44,13 @@ class Setup:
 
 
 class State:
-    """One application's configuration, sender, and engine in this process.
+    """One application's configuration and sender, and its engine in this process.
 
-    :param app: held weakly: it is the sender of signals.
+    :param app: the sender of signals; only a weak reference is kept.
     """
 
     def __init__(self, app: Flask, config: Config, setup: Setup) -> None:
-        # Made to be checked: each process makes its own when it needs one.
+        # Made only to check the settings: each process makes its own when needed.
         make_backend(config)
         self.config = config
         self.setup = setup
@@ -66,14 +66,15 @@ class State:
         self._engine: Engine | None = None
         self._engine_pid = 0
         self._lock = native_lock()
-        # Whether streams have been seen to have users, or the warning was given.
+        # Whether a stream can have a user, or the warning has been logged.
         self._has_users = False
 
     @property
     def engine(self) -> Engine:
-        """This process's engine: after a fork, a new one.
+        """This process's engine. A forked process makes a new one.
 
-        :raises ConfigError: the memory backend under a server of several processes.
+        :raises ConfigError: the backend is ``memory://`` and the server runs several
+            processes.
         """
         if self.config.is_memory:
             _refuse_other_processes()
@@ -96,15 +97,15 @@ class State:
         yield from self.engine.append(outgoing)
 
     def _check_users(self, outgoing: Sequence[Outgoing]) -> None:
-        """Warn, once, of events to users where no stream can have a user."""
+        """Log a warning, once, if events go to users but no stream can have a user."""
         if self.setup.user_loader is not None:
             self._has_users = True
         elif any(is_user_channel(one.event.target) for one in outgoing):
             self._has_users = True
             _log.warning(
                 "An event was sent to a user, but no user_loader is registered: every "
-                "stream is anonymous, and nobody receives it. Register a function "
-                "that gives the current user's id with @sse.user_loader, or open the "
+                "stream is anonymous, so nobody receives it. Register a function that "
+                "returns the current user's id with @sse.user_loader, or open the "
                 "stream in a route of your own with sse.stream_response(user_id)."
             )
 
@@ -135,14 +136,16 @@ class State:
 def state_of(app: Flask) -> State:
     """The extension's state of an application.
 
-    :raises ConfigError: ``init_app`` was not called for it, or it is none.
+    :raises ConfigError: ``app`` is not an application, or it was not passed to
+        ``init_app``.
     """
     if not isinstance(app, Flask):
-        raise ConfigError(f"This takes a Flask application, not {app!r}.")
+        raise ConfigError(f"Expected a Flask application, not {app!r}.")
     state = app.extensions.get(EXTENSION)
     if state is None:
         raise ConfigError(
-            f"The application {app.name!r} has no SSEPush: call sse.init_app(app)."
+            f"SSEPush is not set up for the application {app.name!r}: call "
+            "sse.init_app(app)."
         )
     return state  # type: ignore[no-any-return]
 
@@ -156,6 +159,6 @@ def _refuse_other_processes() -> None:
     if has_request_context() and request.environ.get("wsgi.multiprocess"):
         raise ConfigError(
             "This server runs several worker processes, but the memory backend reaches "
-            "one only: events would be lost. Set SSE_PUSH_BACKEND_URL to a Redis or "
-            "Valkey server (redis://host:6379/0), or run one worker."
+            "only one of them, so events would be lost. Set SSE_PUSH_BACKEND_URL to a "
+            "Redis or Valkey server (redis://host:6379/0), or run one worker."
         )

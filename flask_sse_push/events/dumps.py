@@ -1,4 +1,4 @@
-"""Objects that dump themselves, to HTML or to plain data."""
+"""Objects that convert themselves into HTML or into plain data."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def html_text(value: object) -> str | None:
 
 
 def own_dump(value: object) -> dict[str, Any] | None:
-    """What a pydantic model or an attrs object dumps itself to; ``None`` for others.
+    """The dump of a pydantic model or an attrs object; ``None`` for other objects.
 
-    Neither library is imported: a model has ``model_dump()``, a class of attrs
-    ``__attrs_attrs__``. What an attrs object holds is not dumped in turn.
+    Neither library is imported: models are known by ``model_dump()``, attrs classes by
+    ``__attrs_attrs__``. The values of an attrs object are not converted.
 
     :raises ValueError: pydantic cannot dump a value of the model.
     """

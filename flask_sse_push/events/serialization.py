@@ -1,4 +1,4 @@
-"""JSON text and timestamps, as they stand in an event's data."""
+"""JSON text and timestamps, in the form that event data uses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def timestamp(moment: datetime | None = None) -> str:
-    """A moment as ``YYYY-MM-DDTHH:MM:SS.mmmZ``, as JavaScript's ``toISOString()``.
+    """A moment as ``YYYY-MM-DDTHH:MM:SS.mmmZ``, like JavaScript's ``toISOString()``.
 
-    :param moment: now if absent; one without a time zone is taken as UTC.
+    :param moment: defaults to now; a datetime without a time zone is taken as UTC.
     """
     if moment is None:
         moment = datetime.now(UTC)
@@ -24,13 +24,13 @@ def timestamp(moment: datetime | None = None) -> str:
 def json_encoder(
     default: Callable[[Any], Any] | None = None,
 ) -> Callable[[Any], str]:
-    """A function that gives a value as compact JSON text.
+    """Make a function that converts a value into compact JSON text.
 
     It raises ``TypeError`` for a value without a JSON form, and ``ValueError`` for NaN,
     an infinity or an object that contains itself.
 
-    :param default: gives a value of another type than JSON's as one of JSON's types, or
-        raises ``TypeError``.
+    :param default: converts a value of another type into one of JSON's types, or raises
+        ``TypeError``.
     """
     return json.JSONEncoder(
         ensure_ascii=False,
@@ -40,5 +40,5 @@ def json_encoder(
     ).encode
 
 
-#: JSON text of JSON's own types, as control events carry it.
+#: Converts JSON's own types into compact JSON text; control events use it.
 to_json = json_encoder()

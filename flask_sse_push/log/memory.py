@@ -1,4 +1,4 @@
-"""The event log in the memory of one process: needs no service, ends with it."""
+"""The event log in the memory of one process; it needs no server and ends with it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from ..runtime.concurrency import native_lock
 from .backend import Backend, Connected, RateWindows, Receiver
 from .history import History
 
-# Nonces that are remembered, to recognize an event that is sent twice.
+# How many nonces are remembered, to recognize an event that is sent twice.
 _MAX_NONCES = 10_000
 # Memory for all mailboxes together.
 _MAILBOX_BYTES = 64 * 1024 * 1024
 
 
 class MemoryBackend(Backend):
-    """Appending is delivering: an event has its id when the call returns."""
+    """Appends and delivers in one step; when ``append`` returns, events have ids."""
 
     remote = False
 
@@ -103,8 +103,8 @@ class MemoryBackend(Backend):
         return bool(self._connected and self._connected.is_user_connected(user_id))
 
     def rate_windows(self) -> RateWindows:
-        # The storage starts a thread, which a child of a fork would not have: each
-        # process makes its own.
+        # The storage starts a thread, which a forked process would not have, so each
+        # process makes its own storage.
         if self._windows is None or self._windows_pid != os.getpid():
             from limits.storage import MemoryStorage  # noqa: PLC0415 (an extra)
 

@@ -1,4 +1,4 @@
-"""What a verb was given as data, and the text that goes out."""
+"""How the data that a verb is called with becomes the text that is sent."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ..errors import PayloadError
 from ..events import html_text, json_encoder, own_dump
 from .unsendable import find_unsendable
 
-# Types that go out as JSON without anybody's help, and mappings.
+# JSON's own types, apart from text, and mappings.
 _JSON_TYPES = (int, float, list, tuple, Mapping)
 
 
 class Serializer:
-    """Gives data as text, by the rules of a JSON provider of Flask.
+    """Converts data into text with the rules of a JSON provider of Flask.
 
-    The provider's ``default`` says what other types than JSON's become; after it come
-    pydantic models and attrs objects by their own dumps, members of enumerations by
-    their values, and mappings. A provider that has a ``dumps`` of its own encodes all.
-    Elsewhere the JSON is compact and keeps the order of the keys.
+    The provider's ``default`` converts values of other types than JSON's. What it
+    refuses is converted here: pydantic models and attrs objects by their own dumps,
+    enums to their values, and mappings. A provider with a ``dumps`` of its own encodes
+    the whole payload. Otherwise the JSON is compact and keeps the order of the keys.
 
-    :param get_provider: gives the application's ``app.json``, which may be replaced
-        at any time; ``None`` where there is no application: Flask's default rules.
+    :param get_provider: returns the application's ``app.json``, which may be replaced
+        at any time; ``None`` without an application, for Flask's default rules.
     """
 
     def __init__(self, get_provider: Callable[[], JSONProvider | None]) -> None:
@@ -35,13 +35,13 @@ class Serializer:
         self._has_own_dumps = False
 
     def plain(self, event: str, data: object) -> object:
-        """The data of an event that has no schema, in a form to go on with.
+        """Prepare the data of an event that has no schema.
 
         :param event: the event's name, for the error.
-        :returns: text, which goes out as it is, for text and for what has
-            ``__html__()``; a mapping for a mapping or an object; else the data itself,
-            which goes out as JSON.
-        :raises PayloadError: it has no JSON form.
+        :returns: text, which is sent as it is, for text and for an object with
+            ``__html__()``; a mapping for a mapping or another object; else the data
+            itself, which is sent as JSON.
+        :raises PayloadError: the data has no JSON form.
         """
         if type(data) is str:
             return data
@@ -57,14 +57,14 @@ class Serializer:
         except (TypeError, ValueError) as error:
             messages = find_unsendable(data, self._simplify, error)
             raise PayloadError(event, messages) from error
-        # Else a UUID, which is JSON text, would go out without the quotation marks.
+        # A UUID becomes a JSON string, with quotation marks, so it is not text here.
         return simple if isinstance(simple, Mapping) else data
 
     def to_json(self, event: str, payload: object) -> str:
         """The JSON text of a payload.
 
         :param event: the event's name, for the error.
-        :raises PayloadError: a value has no JSON form; its text says which and why.
+        :raises PayloadError: a value has no JSON form; the error names it.
         """
         provider = self._get_provider()
         if provider is not self._provider:
@@ -86,17 +86,17 @@ class Serializer:
         try:
             text = provider.dumps(payload)
         except TypeError:
-            # It holds a model that the provider does not know.
+            # It may hold a model that the provider does not know.
             return self._encode(payload)
         if "NaN" in text or "Infinity" in text:
-            # As a value, either is no JSON, which this finds out; in text they may be.
+            # Both are allowed within a string, but not as values; decoding tells.
             json.loads(text, parse_constant=_refuse_constant)
         return text
 
     def _simplify(self, value: object) -> object:
-        """A value of another type than JSON's as one of those.
+        """Convert a value of another type into one of JSON's types.
 
-        :raises TypeError: it has none.
+        :raises TypeError: the value has no JSON form.
         """
         provider = self._get_provider()
         try:
@@ -117,4 +117,4 @@ class Serializer:
 
 
 def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is no JSON.")
+    raise ValueError(f"{text} is not allowed in JSON.")

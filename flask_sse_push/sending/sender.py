@@ -1,4 +1,4 @@
-"""The way of an event into the event log: check, limit, append, tell."""
+"""The steps of sending an event: check, rate limit, append, announce."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from .receipt import Receipt
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event that has been checked and is still to be sent."""
+    """An event that has been checked and not yet sent."""
 
     event: Event
     options: SendOptions
 
 
-#: Takes checked events and gives a receipt for each, in order. It raises ``OutboxFull``
-#: or ``BackendError`` for the first that it refuses.
+#: Takes checked events and returns a receipt for each, in order. It raises
+#: ``OutboxFull`` or ``BackendError`` for the first that it refuses.
 Append = Callable[[Sequence[Outgoing]], Iterable[Receipt]]
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Sends events: what every verb, signal, sequence and progress goes through.
+    """Sends events for every verb, signal, sequence and progress.
 
     :param schemas: the schemas by event name.
-    :param serializer: gives data as text.
+    :param serializer: converts data into text.
     :param limiter: counts events against their rate limits.
-    :param append: writes to the event log: through the outbox in the extension, at
-        once in a ``Publisher``.
-    :param announce: sends a signal of :mod:`flask_sse_push.signals`, with what it tells
-        as keywords.
-    :param finish: the last step, where it is another than :meth:`append_all`: one that
-        keeps the events until a transaction commits.
+    :param append: writes to the event log: through the outbox in the extension,
+        directly in a ``Publisher``.
+    :param announce: sends a signal of :mod:`flask_sse_push.signals`; takes the signal
+        and its keywords.
+    :param finish: replaces the last step, :meth:`append_all`, for example to hold the
+        events back until a transaction commits.
     """
 
     config: Config
@@ -66,12 +66,11 @@ class Sender:
     ) -> list[Receipt]:
         """Send an event to each of the channels.
 
-        :raises PayloadError: the data does not fit; nothing was sent.
-        :raises EventError: the event cannot go on the wire; nothing was sent.
+        :raises PayloadError: the data does not match the schema; nothing was sent.
+        :raises EventError: the event is not allowed; nothing was sent.
         :raises RateLimitExceeded: a rate limit refuses one; nothing was sent.
-        :raises OutboxFull: as many events wait for the backend as may; those before
-            it were sent.
-        :raises BackendError: the backend cannot be reached, and nothing can wait here.
+        :raises OutboxFull: the outbox is full; the events before this one were sent.
+        :raises BackendError: the backend cannot be reached, and there is no outbox.
         """
         return self.send_checked(
             [self.check(channel, name, data, options) for channel in channels]
@@ -85,9 +84,9 @@ class Sender:
         return list(finish(outgoing))
 
     def send_control(self, event: Event) -> None:
-        """Append a control event: no limit counts it, and nothing is announced.
+        """Append a control event, without rate limits and signals.
 
-        :raises OutboxFull: as many events wait for the backend as may.
+        :raises OutboxFull: the outbox is full.
         :raises BackendError: the backend cannot be reached.
         """
         list(self.append([Outgoing(event, SendOptions(priority=Priority.URGENT))]))
@@ -95,10 +94,10 @@ class Sender:
     def check(
         self, channel: Channel, name: str, data: object, options: SendOptions
     ) -> Outgoing:
-        """Check everything about an event, and send nothing.
+        """Check everything about an event without sending it.
 
-        :raises PayloadError: the data does not fit.
-        :raises EventError: the event cannot go on the wire.
+        :raises PayloadError: the data does not match the schema.
+        :raises EventError: the event is not allowed.
         """
         try:
             return Outgoing(self._make_event(channel, name, data, options), options)
@@ -121,7 +120,7 @@ class Sender:
     def append_all(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
         """Append events that have been admitted, and announce each.
 
-        :raises OutboxFull: as many events wait for the backend as may.
+        :raises OutboxFull: the outbox is full.
         :raises BackendError: the backend cannot be reached.
         """
         receipts = iter(self.append(outgoing))
@@ -151,12 +150,12 @@ class Sender:
         self, channel: Channel, name: str, data: object, options: SendOptions
     ) -> Event:
         if not isinstance(name, str):
-            raise EventError(f"An event's name is text, not {name!r}.")
+            raise EventError(f"An event name must be text, not {name!r}.")
         name = plain(name)
         if name.startswith(RESERVED_PREFIX):
             raise EventError(
                 f"The event name {name!r} is not allowed: names that start with "
-                f"{RESERVED_PREFIX!r} are kept for the extension. Choose another."
+                f"{RESERVED_PREFIX!r} are reserved for the extension. Choose another."
             )
         payload = self._prepare(name, data)
         nonce = ""
@@ -174,7 +173,7 @@ class Sender:
         )
 
     def _prepare(self, name: str, data: object) -> object:
-        """The payload that goes out as JSON, or the text that goes out as it is."""
+        """The payload, which is sent as JSON, or the text, which is sent as it is."""
         strict = self.config.strict_events
         if type(data) is not dict and not strict and name not in self.schemas:
             data = self.serializer.plain(name, data)
@@ -193,8 +192,9 @@ class Sender:
             size = len(text.encode(errors="replace"))
             if size > most:
                 reason = (
-                    f"{size} bytes of data, but SSE_PUSH_MAX_EVENT_BYTES is {most}. "
-                    "Send a reference that the client can fetch."
+                    f"The data has {size} bytes, but SSE_PUSH_MAX_EVENT_BYTES is "
+                    f"{most}. Send a reference, such as a URL, that the client can "
+                    "fetch, or raise the setting."
                 )
                 raise PayloadError(name, {"_schema": [reason]})
         return text

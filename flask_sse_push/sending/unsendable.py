@@ -1,4 +1,4 @@
-"""Which value of a payload has no JSON form, and what to send instead."""
+"""Find the value that has no JSON form, and say what to send instead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-# What to do instead, by the name of the type.
+# What to pass instead, by the name of the type.
 _REMEDIES = {
     "set": "Pass a list: sorted(value).",
     "frozenset": "Pass a list: sorted(value).",
@@ -25,30 +25,30 @@ _REMEDY = (
 def find_unsendable(
     payload: object, simplify: Callable[[object], object], error: Exception
 ) -> dict[str, Any]:
-    """The messages of a ``PayloadError``: the key path of a value, its type, a remedy.
+    """The messages of a ``PayloadError``: a value's key path, its type and a remedy.
 
-    :param simplify: gives a value of another type than JSON's as one of those, or
+    :param simplify: converts a value of another type into one of JSON's types, or
         raises ``TypeError``.
-    :param error: why the payload could not be encoded, where no value is at fault.
+    :param error: why the payload could not be encoded; used if no such value is found.
     """
     try:
         found = _search(payload, simplify, "", ())
     except RecursionError:
         found = ("", "The data is nested too deeply: flatten it.")
-    path, text = found or ("", f"Not JSON: {error}")
+    path, text = found or ("", f"The data cannot be written as JSON: {error}")
     return {path or "_schema": [text]}
 
 
 def _search(
     value: Any, simplify: Callable[[object], object], path: str, above: tuple[int, ...]
 ) -> tuple[str, str] | None:
-    """The path of the first value that cannot be sent, and what is wrong with it."""
+    """The path of the first value that cannot be sent, and the message about it."""
     if value is None or isinstance(value, (str, bool)):
         return None
     if isinstance(value, (int, float)):
         return _number(value, path)
     if id(value) in above:
-        return path, "This object contains itself: send a copy without the reference."
+        return path, "This object contains itself: send a copy without that reference."
     above = (*above, id(value))
     if isinstance(value, dict):
         return _first(
@@ -100,7 +100,7 @@ def _join(path: str, key: object) -> str:
 
 
 def _named(kind: type) -> str:
-    """A type's name, with its module where that says more."""
+    """A type's name, with its module if that is not the obvious one."""
     if kind.__module__ in ("builtins", "__main__"):
         return f"A value of type {kind.__qualname__}"
     return f"A value of type {kind.__module__}.{kind.__qualname__}"

@@ -16,7 +16,7 @@ from .sender import Outgoing, Sender
 
 
 class SendingVerbs(ABC):
-    """The verbs that send; all of them end in one :class:`Sender`."""
+    """The verbs that send; all of them use one :class:`Sender`."""
 
     @abstractmethod
     def _get_sender(self) -> Sender:
@@ -36,23 +36,24 @@ class SendingVerbs(ABC):
         :param event: the event's name, which may have a schema.
         :param data: a mapping; an object that the event's schema or the application's
             JSON provider can dump, a pydantic model or an attrs object; or, for an
-            event without a schema, text or ``Markup``, which goes out as it is.
-        :param priority: which events leave first where they have to wait.
-        :param store: ``False`` for what is of no use later: neither history nor the
-            mailbox keeps it.
+            event without a schema, text or ``Markup``, which is sent as it is.
+        :param priority: which events leave first when several wait in the outbox.
+        :param store: ``False`` for an event that is of no use later: neither the
+            history nor the mailbox keeps it.
         :param id: an id of your own for the event, also its payload's ``id``. An event
             that is sent twice to one receiver with the same id arrives once.
-        :param coalesce: where events wait for a slow client, a newer one replaces an
+        :param coalesce: while events wait for a slow client, a newer one replaces an
             older one of the same channel with the same key.
-        :param rate_limit: how often this receiver gets events of this name, such as
+        :param rate_limit: how often this receiver may get events of this name, such as
             ``"5/minute"``; it replaces a configured limit.
-        :raises PayloadError: the data does not fit the schema, or a value has no JSON
+        :raises PayloadError: the data does not match the schema, or a value has no JSON
             form; nothing was sent.
         :raises EventError: the name, the user id or an option is not allowed; nothing
             was sent.
-        :raises RateLimitExceeded: a rate limit refuses it; nothing was sent.
-        :raises OutboxFull: the backend is away and as many events wait as may.
-        :raises BackendError: the backend is away, and nothing can wait in a script.
+        :raises RateLimitExceeded: a rate limit refuses the event; nothing was sent.
+        :raises OutboxFull: the backend cannot be reached and the outbox is full.
+        :raises BackendError: the backend cannot be reached, and there is no outbox, as
+            in a ``Publisher``.
         """
         channel = user_channel(user_id)
         checked = SendOptions.from_keywords(options)
@@ -67,7 +68,7 @@ class SendingVerbs(ABC):
         data: object,
         **options: Unpack[SendKeywords],
     ) -> list[Receipt]:
-        """Send an event to several users; the options of :meth:`send_to_user`.
+        """Send an event to several users, with the options of :meth:`send_to_user`.
 
         All ids are checked before the first event is sent.
         """
@@ -79,7 +80,7 @@ class SendingVerbs(ABC):
     def send_to_group(
         self, group: str, event: str, data: object, **options: Unpack[SendKeywords]
     ) -> Receipt:
-        """Send an event to a group; the options of :meth:`send_to_user`."""
+        """Send an event to a group, with the options of :meth:`send_to_user`."""
         channel = group_channel(group)
         checked = SendOptions.from_keywords(options)
         [receipt] = self._get_sender().send([channel], event, data, checked)
@@ -89,7 +90,7 @@ class SendingVerbs(ABC):
     def broadcast(
         self, event: str, data: object, **options: Unpack[SendKeywords]
     ) -> Receipt:
-        """Send an event to every connection; the options of :meth:`send_to_user`."""
+        """Send an event to everybody, with the options of :meth:`send_to_user`."""
         checked = SendOptions.from_keywords(options)
         [receipt] = self._get_sender().send([ALL], event, data, checked)
         return receipt
@@ -104,15 +105,16 @@ class SendingVerbs(ABC):
     ) -> list[Receipt]:
         """Send many users an event each, all with the same ``batchId``.
 
-        Data that is no mapping, or whose schema has no ``batch_id``, goes without. All
+        Data that is not a mapping, or whose schema has no ``batch_id``, gets none. All
         events are checked, and counted against rate limits, before the first is sent.
 
         :param notifications: pairs of user id and data; or mappings, whose ``user_id``
-            (or ``userId``) says who gets the rest.
+            (or ``userId``) names the user and whose other keys are the data.
         :param batch_id: 32 random hexadecimal digits unless given.
         :param options: those of :meth:`send_to_user`, except ``id``.
-        :raises PayloadError: the data of one does not fit; none was sent.
-        :raises RateLimitExceeded: a limit refuses one; none was sent.
+        :raises PayloadError: the data of one event does not match the schema; none was
+            sent.
+        :raises RateLimitExceeded: a rate limit refuses one event; none was sent.
         """
         checked = SendOptions.from_keywords(options)
         if checked.id is not None:
@@ -138,6 +140,7 @@ def _addressed(
             if key in data:
                 return data.pop(key), data
         raise EventError(
-            f"An item of the batch has no user_id, so nobody gets it: {notification}"
+            f"An item of the batch has no user_id: {notification}. Add the key, or "
+            "pass a pair of user id and data."
         )
     return notification

@@ -124,7 +124,7 @@ def test_strict_events_refuse_text_under_unknown_names() -> None:
 
 def test_text_has_the_limit_of_all_data(sse: SSEPush) -> None:
     [text] = refusal(sse, "ä" * 40_000)["_schema"]
-    assert text.startswith("80000 bytes of data")
+    assert text.startswith("The data has 80000 bytes")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Whether a Redis or Valkey server is fit to hold the event log."""
+"""Check whether a Redis or Valkey server can keep the event log."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _SUBJECT = "backend"
 
 
 def check_server(server: Server, keys: Keys, url: str) -> Iterator[Finding]:
-    """Look at a server: it answers, it takes writes, it keeps what it is given.
+    """Check that a server answers, accepts writes and does not evict the event log.
 
     :param url: as ``SSE_PUSH_BACKEND_URL``; its user, password and options are not
         shown.
     """
     address = _address(url)
     try:
-        # A server that is full, or a replica, answers reads and refuses this.
+        # Replicas, and servers that are out of memory, answer reads but refuse writes.
         server.call(("SET", f"{keys.log}:check", "1", "PX", "1000"))
     except BackendError as failure:
         yield error(
             _SUBJECT,
-            f"{address} cannot be reached, or does not take writes: {failure}",
+            f"{address} cannot be reached, or does not accept writes: {failure}",
             "Start the server, or correct SSE_PUSH_BACKEND_URL. It must name a primary "
             "server and a user who may write.",
         )
@@ -38,7 +38,7 @@ def check_server(server: Server, keys: Keys, url: str) -> Iterator[Finding]:
     except BackendError as failure:
         yield warning(
             _SUBJECT,
-            f"{address} answers, but does not tell its version and eviction policy: "
+            f"{address} answers, but does not show its version and eviction policy: "
             f"{failure}",
             "Let the user of SSE_PUSH_BACKEND_URL run INFO.",
         )
@@ -46,7 +46,7 @@ def check_server(server: Server, keys: Keys, url: str) -> Iterator[Finding]:
     info = _fields(text)
     name = info.get("server_name", "redis").capitalize()
     version = info.get("valkey_version") or info.get("redis_version", "")
-    yield ok(_SUBJECT, f"{name} {version} at {address} answers and takes writes.")
+    yield ok(_SUBJECT, f"{name} {version} at {address} answers and accepts writes.")
     yield from _check_version(info.get("redis_version", ""))
     yield from _check_eviction(info)
 
@@ -84,7 +84,7 @@ def _check_eviction(info: dict[str, str]) -> Iterator[Finding]:
 
 
 def _fields(text: bytes | str) -> dict[str, str]:
-    """The answer to ``INFO``: a line for each field, ``name:value``."""
+    """The fields of the answer to ``INFO``, which has one ``name:value`` a line."""
     lines = text.decode() if isinstance(text, bytes) else text
     return {
         name: value
@@ -93,6 +93,6 @@ def _fields(text: bytes | str) -> dict[str, str]:
 
 
 def _address(url: str) -> str:
-    """The URL without what may be secret."""
+    """The URL without the parts that may be secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -5,32 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...events import Event, Position, channel_member, is_user_channel
-from .entries import encode_fields, position_of
+from .entries import FIELDS, encode, position_of
 from .keys import Keys
-from .server import Script, Server
+from .scripts import load_script
+from .server import Server
 
-# KEYS: the log, then mailboxes. ARGV: entries the log keeps, entries and milliseconds
-# a mailbox keeps, then for each event the number of its mailbox among KEYS (0: none)
-# and its six fields. A mailbox takes the log's id; only where the log has been lost and
-# the clock set back, so that the id would be none, it takes one of its own.
-_APPEND = Script("""
-local ids = {}
-for i = 4, #ARGV, 7 do
-  local fields = {"c", ARGV[i + 1], "e", ARGV[i + 2], "d", ARGV[i + 3],
-                  "n", ARGV[i + 4], "s", ARGV[i + 5], "k", ARGV[i + 6]}
-  local id = redis.call("XADD", KEYS[1], "MAXLEN", "~", ARGV[1], "*", unpack(fields))
-  local mailbox = KEYS[tonumber(ARGV[i])]
-  if mailbox then
-    local added = redis.pcall("XADD", mailbox, "MAXLEN", ARGV[2], id, unpack(fields))
-    if type(added) == "table" then
-      redis.call("XADD", mailbox, "MAXLEN", ARGV[2], "*", unpack(fields))
-    end
-    redis.call("PEXPIRE", mailbox, ARGV[3])
-  end
-  ids[#ids + 1] = id
-end
-return ids
-""")
+_APPEND = load_script("append")
 
 
 class Log:
@@ -53,7 +33,8 @@ class Log:
         self._server = server
         self._keys = keys
         self._has_mailboxes = mailbox_size > 0
-        self._limits = (size, mailbox_size, int(mailbox_seconds * 1000))
+        mailbox_ms = int(mailbox_seconds * 1000)
+        self._options = (size, mailbox_size, mailbox_ms, len(FIELDS), *FIELDS)
 
     def append(self, events: Sequence[Event]) -> list[Position]:
         """Append events in one step, to the log and to their users' mailboxes.
@@ -61,13 +42,13 @@ class Log:
         :raises BackendError: the server did not confirm.
         """
         keys = [self._keys.log]
-        arguments: list[str | bytes | int | float] = [*self._limits]
+        arguments: list[str | bytes | int | float] = [*self._options]
         for event in events:
             number = 0
             if event.store and self._has_mailboxes and is_user_channel(event.target):
                 keys.append(self._keys.mailbox(channel_member(event.target)))
                 number = len(keys)
             arguments.append(number)
-            arguments.extend(encode_fields(event))
+            arguments.extend(encode(event))
         ids = self._server.run(_APPEND, keys, arguments)
         return [position_of(id) for id in ids]

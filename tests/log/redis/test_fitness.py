@@ -61,7 +61,7 @@ def test_a_server_that_takes_no_writes_is_no_home(server: RedisServer) -> None:
     with RedisServer("--replicaof", "127.0.0.1", str(server.port)) as replica:
         [finding] = check(replica.url)
     assert finding.level is Level.ERROR
-    assert "does not take writes" in finding.message
+    assert "does not accept writes" in finding.message
     assert "primary" in finding.remedy
 
 
@@ -70,7 +70,7 @@ def test_a_user_who_may_not_ask_for_info(server: RedisServer) -> None:
     url = server.url.replace("//", "//narrow:secret@")
     [finding] = check(url)
     assert finding.level is Level.WARNING
-    assert "does not tell its version" in finding.message
+    assert "does not show its version" in finding.message
     assert "secret" not in finding.message
 
 
