@@ -11,7 +11,6 @@ from typing import Any
 
 from blinker import NamedSignal
 from flask import Flask, current_app, has_request_context, request
-from flask.json.provider import JSONProvider
 
 from ..config import Config
 from ..delivery.hub import Ended
@@ -57,7 +56,7 @@ class State:
         self.sender = Sender(
             config=config,
             schemas=setup.rules.schemas,
-            serializer=Serializer(self._json_provider),
+            serializer=Serializer(weakref.ref(app)),
             limiter=RateLimiter(config, setup.rules.limits, self._rate_windows),
             append=self._append,
             announce=self._announce,
@@ -111,10 +110,6 @@ class State:
 
     def _rate_windows(self) -> RateWindows:
         return self.engine.backend.rate_windows()
-
-    def _json_provider(self) -> JSONProvider | None:
-        app = self._app()
-        return None if app is None else app.json
 
     def _opened(self, user_id: str | None) -> None:
         if user_id is not None:

@@ -145,8 +145,6 @@ class SchemaRegistry:
             raise PayloadError(str.__str__(name), messages) from error
         if "timestamp" not in payload:
             payload["timestamp"] = timestamp()
-        elif schema is None and isinstance(payload["timestamp"], datetime):
-            payload["timestamp"] = timestamp(payload["timestamp"])
         return payload
 
 
@@ -157,6 +155,8 @@ def _unchecked(data: Any) -> dict[str, Any]:
         )
     payload = dict(data)
     _refuse_odd_keys(payload)
+    if isinstance(payload.get("timestamp"), datetime):
+        payload["timestamp"] = timestamp(payload["timestamp"])
     return payload
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from flask.json.provider import DefaultJSONProvider, JSONProvider
 
 from ..errors import PayloadError
 from ..events import html_text, json_encoder, own_dump
 from .unsendable import find_unsendable
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 # JSON's own types, apart from text, and mappings.
 _JSON_TYPES = (int, float, list, tuple, Mapping)
@@ -24,12 +28,12 @@ class Serializer:
     enums to their values, and mappings. A provider with a ``dumps`` of its own encodes
     the whole payload. Otherwise the JSON is compact and keeps the order of the keys.
 
-    :param get_provider: returns the application's ``app.json``, which may be replaced
-        at any time; ``None`` without an application, for Flask's default rules.
+    :param get_app: returns the application, whose ``json`` may be replaced at any time;
+        ``None`` without an application, for Flask's default rules.
     """
 
-    def __init__(self, get_provider: Callable[[], JSONProvider | None]) -> None:
-        self._get_provider = get_provider
+    def __init__(self, get_app: Callable[[], Flask | None]) -> None:
+        self._get_app = get_app
         self._encode = json_encoder(self._simplify)
         self._provider: JSONProvider | None = None
         self._has_own_dumps = False
@@ -66,7 +70,8 @@ class Serializer:
         :param event: the event's name, for the error.
         :raises PayloadError: a value has no JSON form; the error names it.
         """
-        provider = self._get_provider()
+        app = self._get_app()
+        provider = None if app is None else app.json
         if provider is not self._provider:
             self._learn(provider)
         try:
@@ -98,7 +103,8 @@ class Serializer:
 
         :raises TypeError: the value has no JSON form.
         """
-        provider = self._get_provider()
+        app = self._get_app()
+        provider = None if app is None else app.json
         try:
             if provider is None:
                 return DefaultJSONProvider.default(value)

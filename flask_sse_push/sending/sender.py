@@ -157,7 +157,12 @@ class Sender:
                 f"The event name {name!r} is not allowed: names that start with "
                 f"{RESERVED_PREFIX!r} are reserved for the extension. Choose another."
             )
-        payload = self._prepare(name, data)
+        strict = self.config.strict_events
+        payload: object
+        if type(data) is dict or strict or name in self.schemas:
+            payload = self.schemas.prepare(name, data, strict=strict)
+        else:
+            payload = self._prepare(name, data)
         nonce = ""
         if options.id is not None:
             if isinstance(payload, dict):
@@ -174,12 +179,8 @@ class Sender:
 
     def _prepare(self, name: str, data: object) -> object:
         """The payload, which is sent as JSON, or the text, which is sent as it is."""
-        strict = self.config.strict_events
-        if type(data) is not dict and not strict and name not in self.schemas:
-            data = self.serializer.plain(name, data)
-            if not isinstance(data, Mapping):
-                return data
-        return self.schemas.prepare(name, data, strict=strict)
+        data = self.serializer.plain(name, data)
+        return self.schemas.prepare(name, data) if isinstance(data, Mapping) else data
 
     def _encode(self, name: str, payload: object) -> str:
         if type(payload) is str:
