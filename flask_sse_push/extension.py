@@ -92,14 +92,17 @@ class SSEPush(Verbs):
         return function
 
     def stream_response(
-        self, user_id: object = None, groups: Iterable[str] = ()
+        self,
+        user_id: object = None,
+        groups: Iterable[str] | Callable[[], Iterable[str]] = (),
     ) -> Response:
         """Answer the current request with a stream, in a route of your own.
 
         Authenticate first: whoever gets the response gets the user's events.
 
         :param user_id: whose events; ``None`` for broadcasts only.
-        :param groups: names of the groups it joins.
+        :param groups: names of the groups it joins; a function that tells them where
+            :meth:`join` and :meth:`leave` may be called while it looks them up.
         """
         return current_state().engine.streams.respond(user_id, groups)
 

@@ -56,7 +56,12 @@ class Engine:
             event = one.event
             is_here = self.hub.registry.has_any(event.target)
             if self.backend.remote:
-                yield self.outbox.put(event, one.options.priority, is_here or None)
+                yield self.outbox.put(
+                    event,
+                    one.options.priority,
+                    is_here or None,
+                    keeps_place=one.keeps_place,
+                )
             else:
                 yield Receipt(is_here, self.backend.append([event])[0])
 

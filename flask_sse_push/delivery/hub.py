@@ -11,10 +11,11 @@ from ..config import Config
 from ..events import (
     START,
     Channel,
+    Control,
     Entry,
     Gap,
+    Membership,
     Position,
-    Removal,
     encode_cursor,
     encode_gap,
     encode_retry,
@@ -25,6 +26,7 @@ from ..runtime.shutdown import is_server_stopping
 from .connections import Connection
 from .fanout import FanOut
 from .heartbeat import Heartbeat
+from .membership import Watch, Watches, apply_changes, was_member
 from .registry import Registry
 from .resume import Resume
 
@@ -72,6 +74,7 @@ class Hub:
         self.is_shut_down = False
         self._lock = self.registry.lock
         self._fanout = FanOut(self.registry)
+        self._watches = Watches()
         self._heartbeat = Heartbeat(
             self.registry,
             config.heartbeat_seconds,
@@ -82,12 +85,14 @@ class Hub:
         self._on_ended = on_ended
         self._retry = encode_retry(config.retry_ms)
 
-    def deliver(self, entry: Entry | Removal) -> None:
+    def deliver(self, entry: Entry | Control) -> None:
         """Take the next entry of the log."""
         with self._lock:
             self.position = entry.position
             if isinstance(entry, Entry) and entry.store:
                 self.history.add(entry)
+            elif isinstance(entry, Membership):
+                self._watches.note(entry)
             if not self.registry.count:
                 return
             self._fanout.put(entry)
@@ -103,8 +108,20 @@ class Hub:
             self._fanout.put(Gap(base))
         self._fanout.wake()
 
+    def watch(self, user: Channel | None) -> Watch | None:
+        """Note what changes from now on in the groups of a stream to be opened.
+
+        :param user: whose stream; ``None`` for an anonymous one.
+        """
+        with self._lock:
+            return self._watches.open(user)
+
     def register(
-        self, connection: Connection, resume: Resume, missed: Sequence[Entry] = ()
+        self,
+        connection: Connection,
+        resume: Resume,
+        missed: Sequence[Entry] = (),
+        watch: Watch | None = None,
     ) -> None:
         """Let a connection in: what it has missed first, then all that comes.
 
@@ -112,17 +129,40 @@ class Hub:
 
         :param missed: what the client has missed and history may not hold, such as
             the user's mailbox.
+        :param watch: what has changed in its groups since they were asked for.
         :raises RuntimeError: the system has no thread left; close the connection.
         """
         with self._lock:
-            self._load(connection, resume, missed)
+            replay = self._replay(connection, resume.cursor, watch)
+            connection.groups_at = self.position
+            self._load(connection, resume, missed, replay)
             self.registry.add(connection)
         self._fanout.start()
         self._heartbeat.start()
         connection.begin()
 
+    def _replay(
+        self, connection: Connection, cursor: Position, watch: Watch | None
+    ) -> list[Entry]:
+        """What history has for a connection; changes of its groups are made."""
+        if watch is None or not watch.changes:
+            return self.history.after(connection.channels, cursor)
+        loaded, changes = connection.groups, watch.changes
+        connection.groups = apply_changes(loaded, changes)
+        changed = {change.group for change in changes}
+        return [
+            entry
+            for entry in self.history.after({*connection.channels, *changed}, cursor)
+            if entry.channel not in changed
+            or was_member(loaded, changes, entry.channel, entry.position)
+        ]
+
     def _load(
-        self, connection: Connection, resume: Resume, missed: Sequence[Entry]
+        self,
+        connection: Connection,
+        resume: Resume,
+        missed: Sequence[Entry],
+        replay: list[Entry],
     ) -> None:
         channels = connection.channels
         opening = [self._retry]
@@ -130,7 +170,6 @@ class Hub:
         if resume.is_lost or resume.cursor < floor:
             floor = max(floor, resume.cursor)
             opening.append(encode_gap(resume.since, floor))
-        replay = self.history.after(channels, resume.cursor)
         if missed:
             # What this process has not read yet comes in its turn.
             known = [entry for entry in missed if entry.position <= self.position]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import cycle
 
-from ..events import ALL, Channel, channel_member, user_channel
+from ..events import ALL, Channel, Membership, channel_member, user_channel
 from ..runtime.concurrency import give_way, native_lock
 from .connections import Connection
 
@@ -65,10 +65,30 @@ class Registry:
             else:
                 del self._users[channel]
         for group in connection.groups:
-            members = self._groups[group]
-            members.discard(connection)
-            if not members:
-                del self._groups[group]
+            self._leave(connection, group)
+
+    def _leave(self, connection: Connection, group: Channel) -> None:
+        members = self._groups[group]
+        members.discard(connection)
+        if not members:
+            del self._groups[group]
+
+    def change_groups(self, change: Membership) -> None:
+        """Have a user's connections join a group or leave it."""
+        group = change.group
+        with self.lock:
+            for connection in self._users.get(change.user, ()):
+                is_in = group in connection.groups
+                if is_in == change.joins or connection.groups_at >= change.position:
+                    continue
+                if change.joins:
+                    connection.groups = (*connection.groups, group)
+                    self._groups.setdefault(group, set()).add(connection)
+                else:
+                    connection.groups = tuple(
+                        other for other in connection.groups if other != group
+                    )
+                    self._leave(connection, group)
 
     def slices(self, size: int) -> Iterator[tuple[Connection, ...]]:
         """Every connection, ``size`` at a time; some may open or close meanwhile."""

@@ -33,6 +33,7 @@ from .connections import (
     can_hand_off,
 )
 from .hub import Ended, Hub
+from .membership import Watch
 from .negotiation import MIMETYPE, last_event_id, require_acceptable
 from .resume import Resume
 
@@ -74,13 +75,18 @@ class Streams:
         self._on_opened = on_opened
         self._on_ended = on_ended
 
-    def respond(self, user_id: object = None, groups: Iterable[str] = ()) -> Response:
+    def respond(
+        self,
+        user_id: object = None,
+        groups: Iterable[str] | Callable[[], Iterable[str]] = (),
+    ) -> Response:
         """Answer the current request with a stream.
 
         The user has been authenticated. Nothing of the request is kept.
 
         :param user_id: whose events it gets; ``None`` for broadcasts only.
-        :param groups: names of the groups it joins.
+        :param groups: names of the groups it joins, or a function that tells them: what
+            changes while it looks is not missed.
         :raises NotAcceptable: the client takes no event stream (406).
         :raises EventError: the user id or the name of a group is not allowed.
         :raises ConfigError: the server cannot serve streams as it was started.
@@ -91,12 +97,15 @@ class Streams:
             return Response(mimetype=MIMETYPE, headers=_HEADERS)
         require_fit_server(request.environ)
         user_channel = None if user_id is None else channel_of(user_id)
-        channels = group_channels(groups)
+        if not callable(groups):
+            groups = group_channels(groups)
         if reason := self.admission.refusal(user_channel):
             return _busy(reason)
+        watch = self.hub.watch(user_channel)
+        channels = group_channels(groups()) if callable(groups) else groups
         response = _response_class(current_app.response_class)()  # type: ignore[arg-type]
         response.opening = _Opening(
-            self, user_channel, channels, last_event_id(request)
+            self, user_channel, channels, last_event_id(request), watch
         )
         return response
 
@@ -124,7 +133,7 @@ class Streams:
         if response.has_on_close:
             connection.call_on_close(response.close)
         try:
-            self.hub.register(connection, resume, missed)
+            self.hub.register(connection, resume, missed, opening.watch)
             self._on_opened(connection.user_id)
         except BaseException:
             # A time limit, say: with no body returned, nobody else would close it.
@@ -206,6 +215,7 @@ class _Opening:
     user_channel: Channel | None
     groups: tuple[Channel, ...]
     last_event_id: str | None
+    watch: Watch | None
 
     @property
     def channels(self) -> tuple[Channel, ...]:

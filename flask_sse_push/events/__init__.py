@@ -26,7 +26,7 @@ from .codec import (
     encode_gap,
     encode_retry,
 )
-from .event import Entry, Event, Gap, Removal, read_entry
+from .event import Control, Entry, Event, Gap, Membership, Removal, read_entry
 from .positions import START, Position, format_id, parse_id
 from .serialization import timestamp, to_json
 from .text import id_text, plain
@@ -39,9 +39,11 @@ __all__ = [
     "RESERVED_PREFIX",
     "START",
     "Channel",
+    "Control",
     "Entry",
     "Event",
     "Gap",
+    "Membership",
     "Position",
     "Removal",
     "channel_kind",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from ..errors import EventError
-from .channels import ALL, CONTROL, Channel, parse_channel, user_channel
+from .channels import ALL, CONTROL, Channel, group_channel, parse_channel, user_channel
 from .codec import encode, require_event_name
 from .positions import Position, format_id
+from .serialization import to_json
 from .text import require_encodable
 
-_REMOVE = "remove"
+_REMOVE, _JOIN, _LEAVE = "remove", "join", "leave"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +83,53 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """A control entry: the user's open connections join a group, or leave it.
+
+    :param joins: ``False`` to leave.
+    """
+
+    position: Position
+    user: Channel
+    group: Channel
+    joins: bool
+
+    @staticmethod
+    def event(user_id: str, group: str, *, joins: bool) -> Event:
+        """The event that carries it through the log."""
+        name = _JOIN if joins else _LEAVE
+        data = to_json([user_id, group])
+        return Event(name=name, data=data, channel=CONTROL, store=False)
+
+    @staticmethod
+    def read(event: Event, position: Position) -> Membership:
+        """The entry that such an event is.
+
+        :raises EventError: its data are not a user's id and the name of a group.
+        """
+        try:
+            user_id, group = json.loads(event.data)
+        except (ValueError, TypeError) as error:
+            raise EventError(
+                f"A control event {event.name!r} holds a user's id and the name of a "
+                f"group, not {event.data!r}."
+            ) from error
+        joins = event.name == _JOIN
+        return Membership(position, user_channel(user_id), group_channel(group), joins)
+
+
+#: An entry that workers obey; it reaches no client.
+Control = Removal | Membership
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """The log is known only from ``position`` on: what came before may be missing."""
 
     position: Position
 
 
-def read_entry(event: Event, position: Position) -> Entry | Removal:
+def read_entry(event: Event, position: Position) -> Entry | Control:
     """The entry that an event of the log is.
 
     :raises EventError: it is a control event of an unknown kind or with bad data.
@@ -96,4 +138,6 @@ def read_entry(event: Event, position: Position) -> Entry | Removal:
         return event.at(position)
     if event.name == _REMOVE:
         return Removal(position, user_channel(event.data))
+    if event.name in (_JOIN, _LEAVE):
+        return Membership.read(event, position)
     raise EventError(f"There is no control event {event.name!r}.")

@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ..events import Channel, Entry, Event, Position, Removal, format_id, parse_id
+from ..events import Channel, Control, Entry, Event, Position, format_id, parse_id
 
 
 class Receiver(Protocol):
     """Takes the entries of the event log: the hub, as a backend sees it."""
 
-    def deliver(self, entry: Entry | Removal) -> None:
+    def deliver(self, entry: Entry | Control) -> None:
         """Take the next entry of the event log."""
 
     def restart(self, base: Position) -> None:

@@ -14,7 +14,6 @@ from ..events import (
     Entry,
     Event,
     Position,
-    Removal,
     is_user_channel,
     read_entry,
     user_channel,
@@ -73,7 +72,7 @@ class MemoryBackend(Backend):
             if len(self._nonces) > _MAX_NONCES:
                 self._nonces.popitem(last=False)
         entry = read_entry(event, position)
-        if not isinstance(entry, Removal):
+        if isinstance(entry, Entry):
             self._keep_unread(entry)
         if self._receiver is not None:
             self._receiver.deliver(entry)

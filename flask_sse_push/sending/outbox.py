@@ -24,8 +24,9 @@ _log = logging.getLogger("flask_sse_push")
 _BATCH, _BATCH_CHARACTERS = 500, 1024 * 1024
 
 
-# Rank of the priority, number in the order of arrival, and what it is about.
-_Waiting = tuple[int, int, Event, Receipt]
+# Era, rank of the priority, number in the order of arrival, and what it is about. What
+# must keep its place has an era of its own, between those before and after it.
+_Waiting = tuple[int, int, int, Event, Receipt]
 
 
 def with_nonce(event: Event) -> Event:
@@ -57,6 +58,8 @@ class Outbox:
         self._lock = native_lock()
         self._heap: list[_Waiting] = []
         self._numbers = count()
+        self._era = 0
+        self._leaving_era = 0
         self._leaving = 0
         self._draining = False
         self._is_failing = False
@@ -64,15 +67,23 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._heap) + self._leaving
 
-    def put(self, event: Event, priority: Priority, connected: bool | None) -> Receipt:
+    def put(
+        self,
+        event: Event,
+        priority: Priority,
+        connected: bool | None,
+        *,
+        keeps_place: bool = False,
+    ) -> Receipt:
         """Send an event. ``URGENT`` is appended before this returns, if that works.
 
+        :param keeps_place: whether it leaves after everything that waits now and before
+            everything that comes later, whatever the priorities.
         :raises OutboxFull: as many events wait as may.
         """
         receipt = Receipt(connected)
         event = with_nonce(event)
-        # Not past those that wait for the backend to come back.
-        if priority is Priority.URGENT and not self._is_failing:
+        if priority is Priority.URGENT and self._may_overtake(keeps_place):
             try:
                 receipt.settle(self._append([event])[0])
             except BackendError:
@@ -82,13 +93,27 @@ class Outbox:
         with self._lock:
             if len(self) >= self._size:
                 raise OutboxFull(len(self))
-            number = next(self._numbers)
-            heapq.heappush(self._heap, (priority.rank, number, event, receipt))
+            self._era += keeps_place
+            waiting = (self._era, priority.rank, next(self._numbers), event, receipt)
+            heapq.heappush(self._heap, waiting)
+            self._era += keeps_place
             must_start = not self._draining
             self._draining = True
         if must_start:
             spawn(self._drain)
         return receipt
+
+    def _may_overtake(self, keeps_place: bool) -> bool:
+        """Whether an urgent event can be appended at once."""
+        with self._lock:
+            if self._is_failing:
+                # Not past those that wait for the backend to come back.
+                return False
+            if keeps_place:
+                return not len(self)
+            if self._leaving:
+                return self._leaving_era == self._era
+            return not self._heap or self._heap[0][0] == self._era
 
     def flush(self, timeout: float) -> bool:
         """Wait until the outbox is empty.
@@ -114,7 +139,7 @@ class Outbox:
         backoff = Backoff()
         while batch := self._take():
             try:
-                positions = self._append([event for _, _, event, _ in batch])
+                positions = self._append([event for _, _, _, event, _ in batch])
             except BackendError as error:
                 if not self._is_failing:
                     _log.warning(
@@ -128,7 +153,7 @@ class Outbox:
             except Exception as error:
                 _log.exception("The backend refused %d events", len(batch))
                 self._leaving = 0
-                for _, _, event, _ in batch:
+                for _, _, _, event, _ in batch:
                     self._tell_failed(event, error)
             else:
                 backoff.reset()
@@ -136,7 +161,7 @@ class Outbox:
                     _log.warning("The backend takes events again")
                 self._is_failing = False
                 self._leaving = 0
-                for (_, _, _, receipt), position in zip(batch, positions, strict=True):
+                for (*_, receipt), position in zip(batch, positions, strict=True):
                     receipt.settle(position)
 
     def _tell_failed(self, event: Event, error: Exception) -> None:
@@ -151,9 +176,11 @@ class Outbox:
         with self._lock:
             while self._heap and len(batch) < _BATCH and size < _BATCH_CHARACTERS:
                 batch.append(heapq.heappop(self._heap))
-                size += len(batch[-1][2].data)
+                size += len(batch[-1][3].data)
             self._leaving = len(batch)
-            if not batch:
+            if batch:
+                self._leaving_era = batch[0][0]
+            else:
                 self._draining = False
         return batch
 

@@ -16,13 +16,20 @@ from .options import SendOptions
 from .ratelimit import RateLimiter
 from .receipt import Receipt
 
+# Longest wait, in seconds, for a control event to be in the event log.
+_PLACE_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event that has been checked and is still to be sent."""
+    """An event that has been checked and is still to be sent.
+
+    :param keeps_place: whether no priority moves it, nor others past it.
+    """
 
     event: Event
     options: SendOptions
+    keeps_place: bool = False
 
 
 #: Takes checked events and gives a receipt for each, in order. It raises ``OutboxFull``
@@ -82,13 +89,19 @@ class Sender:
         finish = self.finish or self.append_all
         return list(finish(outgoing))
 
-    def send_control(self, event: Event) -> None:
+    def send_control(self, event: Event, *, keeps_place: bool = False) -> None:
         """Append a control event: no limit counts it, and nothing is announced.
 
+        :param keeps_place: whether it comes after all that this process has sent before
+            and before all that it sends later. While such events wait for a backend
+            that answers, this waits for them, a moment at most.
         :raises OutboxFull: as many events wait for the backend as may.
         :raises BackendError: the backend cannot be reached.
         """
-        list(self.append([Outgoing(event, SendOptions(priority=Priority.URGENT))]))
+        options = SendOptions(priority=Priority.URGENT)
+        [receipt] = self.append([Outgoing(event, options, keeps_place)])
+        if keeps_place:
+            receipt.wait(_PLACE_SECONDS)
 
     def check(
         self, channel: Channel, name: str, data: object, options: SendOptions

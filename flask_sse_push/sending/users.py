@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from ..errors import EventError
-from ..events import Removal, id_text
+from ..events import Membership, Removal, channel_member, group_channel, id_text
 from ..log import Backend
 from .sender import Sender
 
@@ -45,6 +45,36 @@ class UserVerbs(ABC):
     def remove_client(self, user_id: object) -> None:
         """Close every connection of a user, on every worker."""
         self._get_sender().send_control(Removal.event(id_text(user_id)))
+
+    def join(self, user_id: object, group: str) -> None:
+        """Have the open connections of a user join a group, on every worker.
+
+        They get what is sent to the group from now on. Update your database first:
+        which groups the next connection joins is still for ``groups_loader`` to say.
+
+        :raises EventError: the user id or the name of the group is not allowed.
+        :raises OutboxFull: as many events wait for the backend as may.
+        :raises BackendError: the backend is away, and nothing can wait in a script.
+        """
+        self._change_group(user_id, group, joins=True)
+
+    def leave(self, user_id: object, group: str) -> None:
+        """Have the open connections of a user leave a group, on every worker.
+
+        They still get what was sent to the group before, and nothing of what is sent
+        later. Update your database first: which groups the next connection joins is
+        still for ``groups_loader`` to say.
+
+        :raises EventError: the user id or the name of the group is not allowed.
+        :raises OutboxFull: as many events wait for the backend as may.
+        :raises BackendError: the backend is away, and nothing can wait in a script.
+        """
+        self._change_group(user_id, group, joins=False)
+
+    def _change_group(self, user_id: object, group: str, *, joins: bool) -> None:
+        name = channel_member(group_channel(group))
+        change = Membership.event(id_text(user_id), name, joins=joins)
+        self._get_sender().send_control(change, keeps_place=True)
 
     def acknowledge(self, user_id: object, event_id: str) -> int:
         """Remove from a user's mailbox all events up to one.

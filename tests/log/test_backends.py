@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 
 from flask_sse_push.config import Config
-from flask_sse_push.errors import ConfigError
-from flask_sse_push.events import START, Event, Removal, encode, format_id
+from flask_sse_push.errors import ConfigError, EventError
+from flask_sse_push.events import (
+    CONTROL,
+    START,
+    Event,
+    Membership,
+    Removal,
+    encode,
+    format_id,
+)
 from flask_sse_push.log import Backend, make_backend
 from tests.support.clients import eventually
 from tests.support.receiver import Recorder
@@ -202,6 +210,34 @@ def test_a_removal_arrives_in_its_turn(start: Start) -> None:
     assert removal.user == "user:ä b"
     assert removal.position == positions[1]
     assert receiver.texts == ["before", "after"]
+
+
+def test_joins_and_leaves_arrive_in_their_turn(start: Start) -> None:
+    backend, receiver = start()
+    user, group = 'ä "b"', "g\0:h"
+    positions = backend.append(
+        [
+            Event(data="before"),
+            Membership.event(user, group, joins=True),
+            Event(data="between"),
+            Membership.event(user, group, joins=False),
+            Event(data="after"),
+        ]
+    )
+    eventually(lambda: len(receiver.entries) == 3)
+    joined, left = receiver.memberships
+    assert (joined.user, joined.group) == (f"user:{user}", f"group:{group}")
+    assert (left.user, left.group) == (joined.user, joined.group)
+    assert (joined.joins, left.joins) == (True, False)
+    assert [joined.position, left.position] == [positions[1], positions[3]]
+    assert receiver.texts == ["before", "between", "after"]
+
+
+@pytest.mark.parametrize("data", ["", "1", "{}", '["1"]', '["1", 2]', '["", "g"]'])
+def test_a_join_that_names_nobody_is_refused(data: str) -> None:
+    event = Event(name="join", data=data, channel=CONTROL, store=False)
+    with pytest.raises(EventError):
+        Membership.read(event, START)
 
 
 def test_health_is_json_and_reachable(start: Start) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_sse_push.events import Entry, Position, Removal
+from flask_sse_push.events import Control, Entry, Membership, Position, Removal
 
 
 class Recorder:
@@ -11,6 +11,7 @@ class Recorder:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.removals: list[Removal] = []
+        self.memberships: list[Membership] = []
         self.restarts: list[Position] = []
         self.users: dict[str, int] = {}
         self.anonymous = 0
@@ -31,9 +32,11 @@ class Recorder:
             if line.startswith("data: ")
         ]
 
-    def deliver(self, entry: Entry | Removal) -> None:
+    def deliver(self, entry: Entry | Control) -> None:
         if isinstance(entry, Removal):
             self.removals.append(entry)
+        elif isinstance(entry, Membership):
+            self.memberships.append(entry)
         else:
             self.entries.append(entry)
 

@@ -68,6 +68,17 @@ def create_app() -> Flask:
         sse.remove_client(user)
         return jsonify(done=True)
 
+    @app.post("/groups/<user>/<group>")
+    def change_group(user: str, group: str) -> Response:
+        """Have a user join and leave a group, and tell the group before and between."""
+        count = request.get_json()["count"]
+        for number in range(count):
+            sse.send_to_group(group, "n", {"n": f"out {number}"})
+            sse.join(user, group)
+            sse.send_to_group(group, "n", {"n": f"in {number}"})
+            sse.leave(user, group)
+        return jsonify(done=True)
+
     @app.get("/own")
     def own() -> Response:
         """A route of one's own, with all that may hang on a response."""

@@ -101,6 +101,7 @@ class Connection(ABC):
         "cursor",
         "events",
         "groups",
+        "groups_at",
         "opened",
         "slot",
         "user_channel",
@@ -119,7 +120,10 @@ class Connection(ABC):
         self._pending: Pending | None = None
         self._on_close: Callable[[], object] | None = None
         self.user_channel = user_channel
+        #: Changed by the registry alone, when the user joins a group or leaves it.
         self.groups = groups
+        #: Joins and leaves up to here are in the groups already.
+        self.groups_at: Position = START
         #: All entries up to here have been written, or the client had them before.
         self.cursor: Position = START
         #: The registry's slot that holds it.

@@ -1,0 +1,92 @@
+"""Groups that change, through real servers: one process, and two over Redis."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.clients import Stream, call, eventually
+from tests.support.redis_server import RedisServer
+from tests.support.servers import Server, serve
+
+pytestmark = pytest.mark.server
+
+KINDS = ("gunicorn-gevent", "gunicorn-gevent-streamed", "gunicorn-gthread")
+COUNT = 20
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def memory(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with serve(request.param) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def two_workers(
+    request: pytest.FixtureRequest, redis_server: RedisServer
+) -> Iterator[Server]:
+    with serve(
+        request.param,
+        arguments=("-w", "2", "--graceful-timeout", "2"),
+        environ={
+            "SSE_PUSH_BACKEND_URL": redis_server.url,
+            "SSE_PUSH_KEY_PREFIX": request.param,
+        },
+    ) as server:
+        eventually(lambda: len(server.workers()) == 2)
+        yield server
+
+
+@contextlib.contextmanager
+def streams_on_each_worker(server: Server, user: str) -> Iterator[list[Stream]]:
+    """One stream to each worker."""
+    with contextlib.ExitStack() as stack:
+        streams = []
+        for pid in server.workers():
+            others = server.workers() - {pid}
+            for other in others:
+                os.kill(other, signal.SIGSTOP)
+            try:
+                stream = stack.enter_context(Stream(server, user=user))
+                streams.append(stream.read_opening())
+            finally:
+                for other in others:
+                    os.kill(other, signal.SIGCONT)
+        yield streams
+
+
+def change_and_read(server: Server, streams: list[Stream], user: str) -> None:
+    call(server, "POST", f"/groups/{user}/vip", {"count": COUNT})
+    end = {"channel": f"user:{user}", "event": "end", "data": {"n": 0}}
+    call(server, "POST", "/send", end)
+    for stream in streams:
+        stream.read_until(lambda s: bool(s.events) and s.events[-1][0] == "end")
+        texts = [data["n"] for name, _, data in stream.events if name == "n"]
+        assert texts == [f"in {number}" for number in range(COUNT)]
+
+
+def test_open_streams_join_and_leave_in_order(memory: Server) -> None:
+    with Stream(memory, user="3") as stream, Stream(memory, user="4") as other:
+        other.read_opening()
+        change_and_read(memory, [stream.read_opening()], "3")
+        end = {"channel": "all", "event": "end", "data": {"n": 0}}
+        call(memory, "POST", "/send", end)
+        other.read_until(lambda s: bool(s.events))
+        assert [name for name, _, _ in other.events] == ["end"]
+
+
+@pytest.mark.redis
+def test_they_do_on_every_worker(two_workers: Server) -> None:
+    with streams_on_each_worker(two_workers, "3") as streams:
+        assert len(streams) == 2
+        change_and_read(two_workers, streams, "3")
