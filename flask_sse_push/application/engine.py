@@ -17,6 +17,7 @@ from ..runtime.shutdown import stop_at_exit
 from ..sending.outbox import Outbox
 from ..sending.receipt import Receipt
 from ..sending.sender import Outgoing
+from .presence import PresenceTeller
 
 _log = logging.getLogger("flask_sse_push")
 
@@ -30,6 +31,8 @@ class Engine:
     :param on_opened: told, by its user's id, about a stream that has opened.
     :param on_ended: told about a stream that has ended.
     :param on_failed: told about an event that the backend refuses for good.
+    :param on_presence: told who comes online (``True``) and goes offline, over all
+        workers.
     """
 
     def __init__(
@@ -38,14 +41,28 @@ class Engine:
         on_opened: Callable[[str | None], None],
         on_ended: Callable[[Ended], None],
         on_failed: Callable[[Event, Exception], None],
+        on_presence: Callable[[str, bool], None],
     ) -> None:
         self._config = config
         self.backend = make_backend(config)
-        self.streams = Streams(config, self.backend, on_opened, on_ended)
+        self._on_opened = on_opened
+        self._on_ended = on_ended
+        self.streams = Streams(config, self.backend, self._opened, self._ended)
         self.hub = self.streams.hub
         self.outbox = Outbox(self.backend.append, config.outbox_size, on_failed)
-        self.backend.start(self.hub, self.hub.registry)
+        presence = PresenceTeller(on_presence)
+        self.backend.start(self.hub, self.hub.registry, presence.put)
         stop_at_exit(self)
+
+    def _opened(self, user_id: str | None) -> None:
+        if user_id is not None:
+            self.backend.user_changed(user_id)
+        self._on_opened(user_id)
+
+    def _ended(self, stream: Ended) -> None:
+        if stream.user_id is not None:
+            self.backend.user_changed(stream.user_id)
+        self._on_ended(stream)
 
     def append(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
         """Put events into the log, through the outbox where that may take time.

@@ -20,7 +20,13 @@ from ..sending.patterns import Rules
 from ..sending.ratelimit import RateLimiter
 from ..sending.receipt import Receipt
 from ..sending.sender import Outgoing, Sender
-from ..signals import announce, client_connected, client_disconnected
+from ..signals import (
+    announce,
+    client_connected,
+    client_disconnected,
+    user_offline,
+    user_online,
+)
 from .engine import Engine
 
 EXTENSION = "sse_push"
@@ -75,6 +81,7 @@ class State:
                         self._opened,
                         self._ended,
                         self.sender.announce_failed,
+                        self._tell_presence,
                     )
                     self._engine_pid = os.getpid()
         assert self._engine is not None
@@ -96,6 +103,9 @@ class State:
             reason=stream.reason,
             duration=stream.duration,
         )
+
+    def _tell_presence(self, user_id: str, is_online: bool) -> None:
+        self._announce(user_online if is_online else user_offline, user_id=user_id)
 
     def _announce(self, signal: NamedSignal, **what: Any) -> None:
         announce(signal, self._app(), **what)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ..events import Channel, Control, Entry, Event, Position, format_id, parse_id
+
+#: Takes a user's id, and whether the user has come online or gone offline.
+Tell = Callable[[str, bool], None]
+
+
+def tell_nobody(user_id: str, is_online: bool) -> None:
+    """Take what nobody wants to be told."""
 
 
 class Receiver(Protocol):
@@ -40,6 +47,18 @@ class Connected(Protocol):
     def is_user_connected(self, user_id: str) -> bool:
         """Whether the user has a connection to this process."""
 
+    def group_users(self, group: str) -> set[str]:
+        """The users who have a connection of this process in the group."""
+
+    def group_members(self) -> set[tuple[str, str]]:
+        """Pairs of group and user, for every group that a user's connection is in."""
+
+    def take_group_changes(self) -> dict[tuple[str, str], bool]:
+        """Those pairs that changed since the last call, and whether they still are.
+
+        At the first call: all pairs.
+        """
+
 
 class RateWindows(Protocol):
     """Counts events in moving windows: what is used of a storage of ``limits``."""
@@ -69,10 +88,20 @@ class Backend(ABC):
     remote: bool
 
     @abstractmethod
-    def start(self, receiver: Receiver, connected: Connected) -> None:
+    def start(
+        self, receiver: Receiver, connected: Connected, tell: Tell = tell_nobody
+    ) -> None:
         """Begin to hand the log's entries to ``receiver``, in log order.
 
         :param connected: whose counts this process contributes to presence.
+        :param tell: told who comes online and who goes offline, over all workers: each
+            time in one worker only. It returns at once and raises nothing.
+        """
+
+    def user_changed(self, user_id: str) -> None:  # noqa: B027 (may do nothing)
+        """Note that a connection of the user has opened or closed in this process.
+
+        A backend that asks ``connected`` for changes has nothing to do.
         """
 
     @abstractmethod
@@ -152,6 +181,13 @@ class Backend(ABC):
     @abstractmethod
     def is_user_connected(self, user_id: str) -> bool:
         """Whether the user has a connection to any worker.
+
+        :raises BackendError: the backend cannot be reached.
+        """
+
+    @abstractmethod
+    def group_users(self, group: str) -> set[str]:
+        """The users who have a connection in the group, to any worker.
 
         :raises BackendError: the backend cannot be reached.
         """

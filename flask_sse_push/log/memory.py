@@ -19,8 +19,9 @@ from ..events import (
     user_channel,
 )
 from ..runtime.concurrency import native_lock
-from .backend import Backend, Connected, RateWindows, Receiver
+from .backend import Backend, Connected, RateWindows, Receiver, Tell, tell_nobody
 from .history import History
+from .online import OnlineUsers
 
 # Nonces that are remembered, to recognize an event that is sent twice.
 _MAX_NONCES = 10_000
@@ -37,6 +38,8 @@ class MemoryBackend(Backend):
         self._lock = native_lock()
         self._receiver: Receiver | None = None
         self._connected: Connected | None = None
+        self._online: OnlineUsers | None = None
+        self._grace = config.presence_grace_seconds
         self._last: Position = (time.time_ns() // 1_000_000, 0)
         self._nonces: OrderedDict[str, Position] = OrderedDict()
         self._mailbox_size = config.mailbox_size
@@ -48,10 +51,17 @@ class MemoryBackend(Backend):
         self._windows: RateWindows | None = None
         self._windows_pid = 0
 
-    def start(self, receiver: Receiver, connected: Connected) -> None:
+    def start(
+        self, receiver: Receiver, connected: Connected, tell: Tell = tell_nobody
+    ) -> None:
         self._receiver = receiver
         self._connected = connected
+        self._online = OnlineUsers(connected.is_user_connected, self._grace, tell)
         receiver.restart(self._last)
+
+    def user_changed(self, user_id: str) -> None:
+        if self._online is not None:
+            self._online.changed(user_id)
 
     def wait_ready(self, timeout: float) -> bool:
         return True
@@ -99,6 +109,9 @@ class MemoryBackend(Backend):
 
     def is_user_connected(self, user_id: str) -> bool:
         return bool(self._connected and self._connected.is_user_connected(user_id))
+
+    def group_users(self, group: str) -> set[str]:
+        return self._connected.group_users(group) if self._connected else set()
 
     def rate_windows(self) -> RateWindows:
         # The storage starts a thread, which a child of a fork would not have: each

@@ -71,6 +71,17 @@ class UserVerbs(ABC):
         """
         self._change_group(user_id, group, joins=False)
 
+    def get_group_users(self, group: str) -> set[str]:
+        """Ids of the users with an open connection in a group, over all workers.
+
+        Who is in the group and not connected is in your database.
+
+        :raises EventError: the name of the group is not allowed.
+        :raises BackendError: the backend cannot be reached.
+        """
+        name = channel_member(group_channel(group))
+        return self._get_backend().group_users(name)
+
     def _change_group(self, user_id: object, group: str, *, joins: bool) -> None:
         name = channel_member(group_channel(group))
         change = Membership.event(id_text(user_id), name, joins=joins)

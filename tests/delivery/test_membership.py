@@ -235,3 +235,30 @@ def test_whatever_changes_a_connection_gets_what_its_user_is_in_for(
     if connection is not None:
         log.settle(connection)
         assert connection.got == due
+
+
+def test_who_is_in_a_group(log: Log) -> None:
+    registry = log.hub.registry
+    assert registry.take_group_changes() == {}
+    first, second = log.open("group:g", "group:h"), log.open("group:g")
+    anonymous = log.open("group:g", user=None)
+    other = log.open(user="user:2")
+    assert registry.group_users("g") == {"1"}
+    assert registry.group_members() == {("g", "1"), ("h", "1")}
+    assert registry.take_group_changes() == {("g", "1"): True, ("h", "1"): True}
+    first.close("gone")
+    # The user is still in one of them, with another connection.
+    assert registry.take_group_changes() == {("g", "1"): True, ("h", "1"): False}
+    log.change(joins=True, user="2")
+    log.change(joins=False, user="1")
+    eventually(lambda: registry.group_users("g") == {"2"})
+    assert registry.take_group_changes() == {("g", "1"): False, ("g", "2"): True}
+    log.settle(second, anonymous, other)
+    assert registry.take_group_changes() == {("g", "2"): False}
+    assert registry.group_members() == set()
+
+
+def test_the_first_to_ask_for_changes_is_told_everything(log: Log) -> None:
+    connection = log.open("group:g")
+    assert log.hub.registry.take_group_changes() == {("g", "1"): True}
+    log.settle(connection)

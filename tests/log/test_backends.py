@@ -201,6 +201,16 @@ def test_who_is_connected(start: Start) -> None:
     assert not backend.is_user_connected("2")
 
 
+def test_who_is_in_a_group(start: Start) -> None:
+    backend, receiver = start()
+    assert backend.group_users("g") == set()
+    receiver.users = {"1": 2, "é\0": 1}
+    receiver.groups = {("g", "1"), ("g", "é\0"), ("g\0", "2"), ("g:h", "1")}
+    assert backend.group_users("g") == {"1", "é\0"}
+    assert backend.group_users("g\0") == {"2"}
+    assert backend.group_users("h") == set()
+
+
 def test_a_removal_arrives_in_its_turn(start: Start) -> None:
     backend, receiver = start()
     events = [Event(data="before"), Removal.event("ä b"), Event(data="after")]

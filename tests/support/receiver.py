@@ -15,7 +15,9 @@ class Recorder:
         self.restarts: list[Position] = []
         self.users: dict[str, int] = {}
         self.anonymous = 0
+        self.groups: set[tuple[str, str]] = set()
         self._told: dict[str, int] = {}
+        self._told_groups: set[tuple[str, str]] = set()
 
     @property
     def frames(self) -> list[bytes]:
@@ -60,3 +62,14 @@ class Recorder:
 
     def is_user_connected(self, user_id: str) -> bool:
         return user_id in self.users
+
+    def group_users(self, group: str) -> set[str]:
+        return {user for name, user in self.groups if name == group}
+
+    def group_members(self) -> set[tuple[str, str]]:
+        return set(self.groups)
+
+    def take_group_changes(self) -> dict[tuple[str, str], bool]:
+        groups, told = set(self.groups), self._told_groups
+        self._told_groups = groups
+        return {pair: pair in groups for pair in groups ^ told}

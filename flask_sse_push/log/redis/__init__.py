@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 from ...config import Config
 from ...errors import BackendError
 from ...events import Entry, Event, Position
 from ...runtime.concurrency import spawn
-from ..backend import Backend, Connected, RateWindows, Receiver
+from ..backend import Backend, Connected, RateWindows, Receiver, Tell, tell_nobody
 from .keys import Keys
 from .log import Log
 from .mailbox import Mailbox
+from .online import Online
 from .presence import Presence
 from .reader import LogReader
 from .server import Server
@@ -45,10 +47,14 @@ class RedisBackend(Backend):
             mailbox_seconds=config.mailbox_seconds,
         )
         self._mailbox = Mailbox(self._server, self._keys, config.mailbox_seconds)
-        self._presence = Presence(self._server, self._keys)
+        worker = uuid4().hex
+        online = Online(self._server, self._keys, worker, config.presence_grace_seconds)
+        self._presence = Presence(self._server, self._keys, worker, online)
         self._reader: LogReader | None = None
 
-    def start(self, receiver: Receiver, connected: Connected) -> None:
+    def start(
+        self, receiver: Receiver, connected: Connected, tell: Tell = tell_nobody
+    ) -> None:
         self._reader = LogReader(
             self._server,
             self._keys,
@@ -58,7 +64,7 @@ class RedisBackend(Backend):
             on_connected=self._presence.forget,
         )
         spawn(self._reader.run)
-        spawn(self._presence.run, connected)
+        spawn(self._presence.run, connected, tell)
 
     def wait_ready(self, timeout: float) -> bool:
         return self._reader is not None and self._reader.ready.wait(timeout)
@@ -80,6 +86,9 @@ class RedisBackend(Backend):
 
     def is_user_connected(self, user_id: str) -> bool:
         return self._presence.is_user_connected(user_id)
+
+    def group_users(self, group: str) -> set[str]:
+        return self._presence.group_users(group)
 
     def rate_windows(self) -> RateWindows:
         return RedisWindows(self._server, self._keys)

@@ -10,6 +10,8 @@ class Keys:
         self._prefix = f"{{{prefix}}}"
         self.log = f"{self._prefix}:log"
         self.workers = f"{self._prefix}:workers"
+        self.online = f"{self._prefix}:online"
+        self.reaping = f"{self._prefix}:reaping"
 
     def mailbox(self, user_id: str) -> str:
         """A user's mailbox. The id is the key's whole rest: nothing needs escaping."""
@@ -22,3 +24,11 @@ class Keys:
     def presence(self, worker_id: str) -> str:
         """Who is connected to a worker."""
         return f"{self._prefix}:presence:{worker_id}"
+
+    def groups(self, worker_id: str) -> str:
+        """Which of a worker's users are in which groups."""
+        return f"{self._prefix}:groups:{worker_id}"
+
+    def told(self, worker_id: str) -> str:
+        """Who came and went, as a worker was told and has not confirmed."""
+        return f"{self._prefix}:told:{worker_id}"

@@ -1,0 +1,52 @@
+"""Telling the application who came online and who went offline."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from ..runtime.concurrency import native_lock, spawn
+
+_log = logging.getLogger("flask_sse_push")
+
+
+class PresenceTeller:
+    """Calls a function for each user who comes or goes, in order, one at a time.
+
+    On a greenlet or thread of its own: the application may take its time, while other
+    workers wait for a sign of life from this one.
+
+    :param tell: takes the user's id, and whether the user has come online.
+    """
+
+    def __init__(self, tell: Callable[[str, bool], None]) -> None:
+        self._tell = tell
+        self._lock = native_lock()
+        self._waiting: deque[tuple[str, bool]] = deque()
+        self._is_running = False
+
+    def put(self, user_id: str, is_online: bool) -> None:
+        """Have a user told of; returns at once."""
+        with self._lock:
+            self._waiting.append((user_id, is_online))
+            if self._is_running:
+                return
+            self._is_running = True
+        try:
+            spawn(self._run)
+        except RuntimeError:
+            # No thread is left: it waits for the next.
+            self._is_running = False
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._is_running = False
+                    return
+                user_id, is_online = self._waiting.popleft()
+            try:
+                self._tell(user_id, is_online)
+            except Exception:
+                _log.exception("Telling of a user who came or went failed")
