@@ -51,7 +51,7 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
 
     def make(**options: Any) -> tuple[Backend, Recorder]:
         backend, receiver = make_backend(replace(config, **options)), Recorder()
-        backend.start(receiver, receiver)
+        backend.start(receiver, receiver, receiver.tell)
         backends.append(backend)
         assert backend.wait_ready(5)
         return backend, receiver
@@ -209,6 +209,45 @@ def test_who_is_in_a_group(start: Start) -> None:
     assert backend.group_users("g") == {"1", "é\0"}
     assert backend.group_users("g\0") == {"2"}
     assert backend.group_users("h") == set()
+
+
+def set_users(backend: Backend, receiver: Recorder, *users: str) -> None:
+    changed = set(users) ^ set(receiver.users)
+    receiver.users = dict.fromkeys(users, 1)
+    for user in changed:
+        backend.user_changed(user)
+
+
+def test_it_tells_who_comes_and_who_goes(start: Start) -> None:
+    backend, receiver = start(presence_grace_seconds=0.1)
+    set_users(backend, receiver, "1", "é ")
+    eventually(lambda: len(receiver.told) == 2)
+    assert sorted(receiver.told) == [("1", True), ("é ", True)]
+    receiver.users["1"] = 2
+    backend.user_changed("1")
+    set_users(backend, receiver, "1")
+    eventually(lambda: len(receiver.told) == 3)
+    set_users(backend, receiver)
+    eventually(lambda: len(receiver.told) == 4)
+    set_users(backend, receiver, "1")
+    eventually(lambda: len(receiver.told) == 5)
+    assert receiver.told[2:] == [("é ", False), ("1", False), ("1", True)]
+
+
+def test_who_comes_back_within_the_grace_has_not_gone(start: Start) -> None:
+    backend, receiver = start(presence_grace_seconds=3.0)
+    other, _ = start(presence_grace_seconds=3.0) if backend.remote else (backend, None)
+    set_users(backend, receiver, "1", "2")
+    eventually(lambda: len(receiver.told) == 2)
+    eventually(lambda: other.is_user_connected("1"))
+    set_users(backend, receiver, "2")
+    eventually(lambda: not other.is_user_connected("1"))
+    set_users(backend, receiver, "1", "2")
+    eventually(lambda: other.is_user_connected("1"))
+    # Who leaves later is told of later: by then all is known of the first, too.
+    set_users(backend, receiver, "1")
+    eventually(lambda: len(receiver.told) > 2)
+    assert receiver.told[2:] == [("2", False)]
 
 
 def test_a_removal_arrives_in_its_turn(start: Start) -> None:

@@ -16,6 +16,8 @@ class Recorder:
         self.users: dict[str, int] = {}
         self.anonymous = 0
         self.groups: set[tuple[str, str]] = set()
+        #: Who came online and who went offline.
+        self.told: list[tuple[str, bool]] = []
         self._told: dict[str, int] = {}
         self._told_groups: set[tuple[str, str]] = set()
 
@@ -41,6 +43,9 @@ class Recorder:
             self.memberships.append(entry)
         else:
             self.entries.append(entry)
+
+    def tell(self, user_id: str, is_online: bool) -> None:
+        self.told.append((user_id, is_online))
 
     def restart(self, base: Position) -> None:
         self.restarts.append(base)
