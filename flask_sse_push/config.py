@@ -121,6 +121,8 @@ class Config:
     log_size: int = _key(100_000, _whole(1))
     mailbox_size: int = _key(100, _whole(0))
     mailbox_seconds: float = _key(7 * 86_400.0, _seconds())
+    retained_size: int = _key(100, _whole(1))
+    retained_seconds: float = _key(7 * 86_400.0, _seconds())
     presence_grace_seconds: float = _key(5.0, _seconds())
     max_pending_bytes: int = _key(1024 * 1024, _whole(1))
     max_event_bytes: int = _key(64 * 1024, _whole(1))

@@ -172,16 +172,23 @@ class Hub:
             opening.append(encode_gap(resume.since, floor))
         if missed:
             # What this process has not read yet comes in its turn.
-            known = [entry for entry in missed if entry.position <= self.position]
+            known = [
+                entry
+                for entry in missed
+                if entry.position <= self.position and entry.channel in channels
+            ]
             merged = {entry.position: entry for entry in (*known, *replay)}
             replay = [merged[position] for position in sorted(merged)]
         cursor = max(self.position, resume.cursor)
         end = b""
         # A client needs a cursor before its first event, and one that is not below the
-        # floor after the last event that it has missed.
+        # floor after the last event that it has missed. Nor may it resume from an event
+        # that was retained long ago: it would get what others have missed since.
         if not replay:
             opening.append(encode_cursor(cursor))
-        elif replay[-1].position < floor:
+        elif replay[-1].position < floor or (
+            resume.is_fresh and any(entry.retain for entry in replay)
+        ):
             end = encode_cursor(cursor)
         connection.load(b"".join(opening), replay, end, cursor)
 

@@ -14,6 +14,7 @@ from flask import Response, current_app, request
 from ..config import Config
 from ..errors import BackendError
 from ..events import (
+    ALL,
     START,
     Channel,
     Entry,
@@ -124,7 +125,7 @@ class Streams:
         try:
             missed = self._missed(opening, resume)
         except BackendError:
-            return _busy("the mailbox cannot be read")(environ, start_response)
+            return _busy("what was missed cannot be read")(environ, start_response)
         try:
             connection, body = self._connect(response, environ, start_response)
         except BaseException:
@@ -175,7 +176,17 @@ class Streams:
         """
         cursor = None if resume.is_fresh else resume.cursor
         attached = self._backend.attach(opening.channels, cursor)
-        return (*attached, *self._unread(opening.user_channel, resume))
+        unread = self._unread(opening.user_channel, resume)
+        return (*attached, *unread, *self._retained(opening, resume))
+
+    def _retained(self, opening: _Opening, resume: Resume) -> Sequence[Entry]:
+        """The newest event of each key, as far as history does not hold it."""
+        channels = (ALL, *opening.channels)
+        if resume.is_fresh:
+            return self._backend.retained(channels)
+        if resume.cursor < self.hub.history.floor(channels):
+            return self._backend.retained(channels, resume.cursor)
+        return ()
 
     def _unread(self, user_channel: Channel | None, resume: Resume) -> Sequence[Entry]:
         if user_channel is None or not self._config.mailbox_size:

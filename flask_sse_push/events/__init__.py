@@ -29,7 +29,7 @@ from .codec import (
 from .event import Control, Entry, Event, Gap, Membership, Removal, read_entry
 from .positions import START, Position, format_id, parse_id
 from .serialization import timestamp, to_json
-from .text import id_text, plain
+from .text import id_text, plain, retain_key
 
 __all__ = [
     "ALL",
@@ -63,6 +63,7 @@ __all__ = [
     "parse_id",
     "plain",
     "read_entry",
+    "retain_key",
     "timestamp",
     "to_json",
     "user_channel",

@@ -26,6 +26,8 @@ class Event:
     :param nonce: text by which the event log recognizes a repeat, which it drops.
     :param coalesce: where events wait for a slow client, a newer one replaces an older
         one of the same channel with the same key.
+    :param retain: key of which it is the newest event on its channel: every stream that
+        begins later is given it.
     :raises EventError: a field cannot go on the wire.
     """
 
@@ -35,6 +37,7 @@ class Event:
     store: bool = True
     nonce: str = ""
     coalesce: str | None = None
+    retain: str | None = None
 
     def __post_init__(self) -> None:
         require_event_name(self.name)
@@ -51,7 +54,9 @@ class Event:
     def at(self, position: Position) -> Entry:
         """The log entry that this event becomes at a position, encoded."""
         frame = encode(self.name, self.data, format_id(position))
-        return Entry(position, self.target, frame, self.store, self.coalesce)
+        return Entry(
+            position, self.target, frame, self.store, self.coalesce, self.retain
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +72,7 @@ class Entry:
     frame: bytes
     store: bool = True
     coalesce: str | None = None
+    retain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..events import Channel, Control, Entry, Event, Position, format_id, parse_id
+from ..events import (
+    START,
+    Channel,
+    Control,
+    Entry,
+    Event,
+    Position,
+    format_id,
+    parse_id,
+)
 
 #: Takes a user's id, and whether the user has come online or gone offline.
 Tell = Callable[[str, bool], None]
@@ -161,6 +170,16 @@ class Backend(ABC):
         """Remove what the mailbox holds up to a position.
 
         :returns: the number of events removed.
+        :raises BackendError: the backend cannot be reached.
+        """
+
+    @abstractmethod
+    def retained(
+        self, channels: Sequence[Channel], after: Position = START
+    ) -> list[Entry]:
+        """The newest event of each ``retain`` key on the channels, in log order.
+
+        :param after: only those after this position.
         :raises BackendError: the backend cannot be reached.
         """
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..config import Config
 from ..events import (
     START,
+    Channel,
     Entry,
     Event,
     Position,
@@ -22,11 +23,12 @@ from ..runtime.concurrency import native_lock
 from .backend import Backend, Connected, RateWindows, Receiver, Tell, tell_nobody
 from .history import History
 from .online import OnlineUsers
+from .retained import Retained
 
 # Nonces that are remembered, to recognize an event that is sent twice.
 _MAX_NONCES = 10_000
-# Memory for all mailboxes together.
-_MAILBOX_BYTES = 64 * 1024 * 1024
+# Memory for all mailboxes together, and for all retained events.
+_MAILBOX_BYTES = _RETAINED_BYTES = 64 * 1024 * 1024
 
 
 class MemoryBackend(Backend):
@@ -47,6 +49,11 @@ class MemoryBackend(Backend):
             size=max(config.mailbox_size, 1),
             seconds=config.mailbox_seconds,
             most_bytes=_MAILBOX_BYTES,
+        )
+        self._retained = Retained(
+            size=config.retained_size,
+            seconds=config.retained_seconds,
+            most_bytes=_RETAINED_BYTES,
         )
         self._windows: RateWindows | None = None
         self._windows_pid = 0
@@ -84,6 +91,7 @@ class MemoryBackend(Backend):
         entry = read_entry(event, position)
         if isinstance(entry, Entry):
             self._keep_unread(entry)
+            self._retained.keep(entry)
         if self._receiver is not None:
             self._receiver.deliver(entry)
         return position
@@ -100,6 +108,12 @@ class MemoryBackend(Backend):
     def acknowledge(self, user_id: str, up_to: Position) -> int:
         with self._lock:
             return self._mailbox.discard(user_channel(user_id), up_to)
+
+    def retained(
+        self, channels: Sequence[Channel], after: Position = START
+    ) -> list[Entry]:
+        with self._lock:
+            return self._retained.after(channels, after)
 
     def client_count(self) -> int:
         return self._connected.client_count() if self._connected else 0

@@ -181,6 +181,7 @@ class Sender:
             store=options.store,
             nonce=nonce,
             coalesce=options.coalesce,
+            retain=options.retain,
         )
 
     def _encode(self, name: str, payload: dict[str, Any]) -> str:

@@ -42,6 +42,8 @@ class SendingVerbs(ABC):
             that is sent twice to one receiver with the same id arrives once.
         :param coalesce: where events wait for a slow client, a newer one replaces an
             older one of the same channel with the same key.
+        :param retain: a key, such as ``"score"``: every stream that begins later is
+            given the newest event of each key on its channels.
         :param rate_limit: how often this receiver gets events of this name, such as
             ``"5/minute"``; it replaces a configured limit.
         :raises PayloadError: the data does not fit the schema; nothing was sent.

@@ -12,6 +12,7 @@ import pytest
 from flask_sse_push.config import Config
 from flask_sse_push.errors import ConfigError, EventError
 from flask_sse_push.events import (
+    ALL,
     CONTROL,
     START,
     Event,
@@ -19,6 +20,7 @@ from flask_sse_push.events import (
     Removal,
     encode,
     format_id,
+    parse_channel,
 )
 from flask_sse_push.log import Backend, make_backend
 from tests.support.clients import eventually
@@ -61,8 +63,8 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
         backend.stop()
 
 
-def to_user(user: str, text: str, **options: Any) -> Event:
-    return Event(name="e", data=text, channel=f"user:{user}", **options)
+def to_user(user: str, text: str, name: str = "e", **options: Any) -> Event:
+    return Event(name=name, data=text, channel=f"user:{user}", **options)
 
 
 def texts(backend: Backend, user: str) -> list[str]:
@@ -174,6 +176,69 @@ def test_ephemeral_events_are_in_no_mailbox(start: Start) -> None:
     assert texts(backend, "1") == ["b"]
     eventually(lambda: len(receiver.entries) == 2)
     assert [entry.store for entry in receiver.entries] == [False, True]
+
+
+def retained(backend: Backend, *channels: str) -> list[str]:
+    """The data of the events that a stream on these channels begins with."""
+    entries = backend.retained([parse_channel(channel) for channel in channels])
+    frames = [entry.frame.decode() for entry in entries]
+    return [frame.split("data: ")[1].split("\n")[0] for frame in frames]
+
+
+def test_the_newest_event_of_each_key_is_retained(start: Start) -> None:
+    backend, receiver = start()
+    state = [
+        Event(data="1-0", channel="group:g", retain="score"),
+        Event(data="red", channel="group:g", retain="é"),
+        Event(data="closed", channel="all", retain="score"),
+        Event(data="not kept", channel="group:g"),
+        Event(data="2-0", channel="group:g", retain="score"),
+        to_user("g", "own", retain="score", name="price"),
+    ]
+    positions = backend.append(state)
+    assert retained(backend, "group:g") == ["red", "2-0"]
+    assert retained(backend, "all", "user:g", "group:g") == [
+        *("red", "closed", "2-0", "own")
+    ]
+    assert retained(backend, "group:h", "user:h") == []
+    channel = parse_channel("group:g")
+    [entry] = backend.retained([channel], positions[1])
+    eventually(lambda: len(receiver.entries) == 6)
+    assert entry.position == positions[4]
+    assert entry.frame == receiver.entries[4].frame
+    assert (entry.channel, entry.retain) == (channel, "score")
+    assert [entry.retain for entry in receiver.entries[:4]] == [
+        *("score", "é", "score", None)
+    ]
+
+
+def test_what_is_retained_is_bounded_and_the_oldest_goes(start: Start) -> None:
+    backend, _ = start(retained_size=3)
+    keys = ["a", "b", "c", "a", "d", "e"]
+    backend.append(
+        [Event(data=f"{key}{n}", retain=key) for n, key in enumerate(keys, 1)]
+    )
+    assert retained(backend, "all") == ["a4", "d5", "e6"]
+
+
+def test_what_is_retained_grows_old(start: Start) -> None:
+    backend, _ = start(retained_seconds=0.3)
+    backend.append([Event(data="a", retain="a")])
+    eventually(lambda: retained(backend, "all") == [])
+    backend.append([Event(data="b", retain="b")])
+    assert retained(backend, "all") == ["b"]
+
+
+def test_a_repeated_event_is_retained_as_it_came_first(start: Start) -> None:
+    backend, _ = start()
+    first = Event(data="1", nonce="n", retain="key")
+    [position] = backend.append([first])
+    backend.append([first])
+    assert [e.position for e in backend.retained([ALL])] == [position]
+    backend.append([Event(data="2", nonce="m", retain="key")])
+    # Its answer was lost; meanwhile somebody else has sent something newer.
+    backend.append([first])
+    assert retained(backend, "all") == ["2"]
 
 
 def test_without_mailboxes_nothing_is_kept(start: Start) -> None:

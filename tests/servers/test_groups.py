@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,63 @@ def test_they_do_on_every_worker(two_workers: Server) -> None:
     with streams_on_each_worker(two_workers, "3") as streams:
         assert len(streams) == 2
         change_and_read(two_workers, streams, "3")
+
+
+@pytest.fixture(params=KINDS)
+def noting(
+    request: pytest.FixtureRequest, redis_server: RedisServer, tmp_path: Path
+) -> Iterator[tuple[Server, Path]]:
+    """Two workers that note which users come and go in one file."""
+    path = tmp_path / "presence"
+    path.touch()
+    with serve(
+        request.param,
+        arguments=("-w", "2", "--graceful-timeout", "1"),
+        environ={
+            "SSE_PUSH_BACKEND_URL": redis_server.url,
+            "SSE_PUSH_KEY_PREFIX": f"noting-{tmp_path.name}",
+            "SSE_PUSH_HEARTBEAT_SECONDS": "1",
+            "SSE_PUSH_PRESENCE_GRACE_SECONDS": "2",
+            "PRESENCE_FILE": str(path),
+        },
+    ) as server:
+        eventually(lambda: len(server.workers()) == 2)
+        yield server, path
+
+
+def signalled(path: Path) -> list[str]:
+    """What the workers have noted, without their process ids."""
+    return [line.rpartition(" ")[0] for line in path.read_text().splitlines()]
+
+
+@pytest.mark.redis
+def test_page_changes_are_no_news_and_two_workers_tell_once(
+    noting: tuple[Server, Path],
+) -> None:
+    server, path = noting
+    with streams_on_each_worker(server, "2"):
+        eventually(lambda: call(server, "GET", "/state")[1]["even"] == ["2"])
+        eventually(lambda: signalled(path) == ["online 2"])
+    # Pages that follow each other, each with the next worker that is free.
+    for _ in range(6):
+        with Stream(server, user="2") as stream:
+            stream.read_opening()
+    eventually(lambda: len(signalled(path)) >= 2, 15)
+    assert signalled(path) == ["online 2", "offline 2"]
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("noting", ["gunicorn-gevent"], indirect=True)
+def test_a_killed_workers_users_go_offline_by_the_other(
+    noting: tuple[Server, Path],
+) -> None:
+    server, path = noting
+    with streams_on_each_worker(server, "4"), streams_on_each_worker(server, "6"):
+        eventually(lambda: sorted(signalled(path)) == ["online 4", "online 6"])
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+    with Stream(server, user="6") as stream:
+        stream.read_opening()
+        # The lease of the dead, a look of the living, and the grace.
+        eventually(lambda: len(signalled(path)) >= 3, 40)
+        assert sorted(signalled(path)) == ["offline 4", "online 4", "online 6"]

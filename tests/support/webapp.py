@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, after_this_request, jsonify, request
 from gevent.monkey import get_original
 
-from flask_sse_push import SSEPush
+from flask_sse_push import SSEPush, signals
 
 sse = SSEPush()
 closed: list[str] = []
@@ -41,6 +42,9 @@ def create_app() -> Flask:
             except ValueError:
                 app.config[name] = text
     sse.init_app(app)
+
+    if path := os.environ.get("PRESENCE_FILE"):
+        note_presence(app, path)
 
     @app.post("/send")
     def send() -> Response:
@@ -122,6 +126,7 @@ def create_app() -> Flask:
         return {
             "count": sse.get_client_count(),
             "users": sorted(sse.get_connected_users()),
+            "even": sorted(sse.get_group_users("even")),
             "closed": closed,
             "threads": threading.active_count(),
             "health": sse.health(),
@@ -132,6 +137,21 @@ def create_app() -> Flask:
         return "ok"
 
     return app
+
+
+def note_presence(app: Flask, path: str) -> None:
+    """Write a line to a file for each signal about a user, in whichever worker."""
+
+    def note(text: str) -> None:
+        with Path(path).open("a") as file:
+            file.write(f"{text} {os.getpid()}\n")
+
+    signals.user_online.connect(
+        lambda app, user_id: note(f"online {user_id}"), app, weak=False
+    )
+    signals.user_offline.connect(
+        lambda app, user_id: note(f"offline {user_id}"), app, weak=False
+    )
 
 
 def send_to(channel: str, event: str, data: Any, **options: Any) -> str | None:
