@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from ...config import Config
 from ...errors import BackendError
-from ...events import Entry, Event, Position
+from ...events import START, Channel, Entry, Event, Position
 from ...runtime.concurrency import spawn
 from ..backend import Backend, Connected, RateWindows, Receiver, Tell, tell_nobody
 from .keys import Keys
@@ -18,6 +18,7 @@ from .mailbox import Mailbox
 from .online import Online
 from .presence import Presence
 from .reader import LogReader
+from .retained import RetainedEvents
 from .server import Server
 from .windows import RedisWindows
 
@@ -45,6 +46,11 @@ class RedisBackend(Backend):
             size=config.log_size,
             mailbox_size=config.mailbox_size,
             mailbox_seconds=config.mailbox_seconds,
+            retained_size=config.retained_size,
+            retained_seconds=config.retained_seconds,
+        )
+        self._retained = RetainedEvents(
+            self._server, self._keys, config.retained_seconds
         )
         self._mailbox = Mailbox(self._server, self._keys, config.mailbox_seconds)
         worker = uuid4().hex
@@ -62,6 +68,7 @@ class RedisBackend(Backend):
             size=self._config.log_size,
             seconds=self._config.history_seconds,
             on_connected=self._presence.forget,
+            retained=self._retained,
         )
         spawn(self._reader.run)
         spawn(self._presence.run, connected, tell)
@@ -77,6 +84,11 @@ class RedisBackend(Backend):
 
     def acknowledge(self, user_id: str, up_to: Position) -> int:
         return self._mailbox.acknowledge(user_id, up_to)
+
+    def retained(
+        self, channels: Sequence[Channel], after: Position = START
+    ) -> list[Entry]:
+        return self._retained.after(channels, after)
 
     def client_count(self) -> int:
         return self._presence.client_count()

@@ -1,4 +1,4 @@
-"""Events as entries of a stream: six plain fields, always the same."""
+"""Events as entries of a stream: seven plain fields, always the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...events import Event, Position, parse_id
 _LAST_IN_MS = 10**16 - 1
 
 
-def encode_fields(event: Event) -> tuple[str, str, str, str, str, str]:
+def encode_fields(event: Event) -> tuple[str, str, str, str, str, str, str]:
     """The values of an event's fields, in the order they are written."""
     return (
         event.channel,
@@ -19,6 +19,7 @@ def encode_fields(event: Event) -> tuple[str, str, str, str, str, str]:
         event.nonce,
         "1" if event.store else "0",
         event.coalesce or "",
+        event.retain or "",
     )
 
 
@@ -39,6 +40,7 @@ def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
             store=texts.get(b"s") != b"0",
             nonce=texts.get(b"n", b"").decode(),
             coalesce=texts.get(b"k", b"").decode() or None,
+            retain=texts.get(b"r", b"").decode() or None,
         )
     except KeyError as error:
         raise ValueError(f"the field {error} is missing") from error
