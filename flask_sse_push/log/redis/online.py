@@ -29,57 +29,73 @@ _KEPT_MS = 86_400_000
 # KEYS: the set of users, what this worker was told, the list of workers, this worker's
 # presence. ARGV: start of the names of presence keys, milliseconds of grace and of a
 # worker's lease, milliseconds the set is kept, how much this worker has confirmed, 1 to
-# look for users who are gone, the number of users who have come, these, and those who
-# have left this worker. Answers how much was confirmed before what the worker is told,
-# that, milliseconds until somebody may be gone (-1: nobody), and dead workers.
+# look for users who are gone and for dead workers, the number of users who have come,
+# these, and those who have left this worker. Answers how much was confirmed before what
+# the worker is told, that, milliseconds until somebody may be gone (-1: nobody), and
+# the dead workers.
+#
+# A user who leaves one worker may be connected to another: that is looked at when the
+# time is over. The number of commands depends on that of the workers, not of the users.
 _UPDATE = Script("""
 local online, told, mine = KEYS[1], KEYS[2], KEYS[4]
-local grace, confirmed, came = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[7])
+local confirmed, came = tonumber(ARGV[5]), tonumber(ARGV[7])
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local live, dead = {mine}, {}
-for _, worker in ipairs(redis.call("ZRANGE", KEYS[3], 0, -1)) do
-  local key = ARGV[1] .. worker
-  if key ~= mine then
-    if redis.call("EXISTS", key) == 1 then
-      live[#live + 1] = key
-    else
-      dead[#dead + 1] = worker
-    end
-  end
-end
-local function is_connected(user)
-  for _, key in ipairs(live) do
-    if redis.call("HEXISTS", key, user) == 1 then return true end
-  end
-  return false
-end
+local due_at = string.format("%.0f", now + ARGV[2])
 
 -- The first item of the list is how much was confirmed before the second.
-local before = tonumber(redis.call("LINDEX", told, 0) or confirmed)
-if redis.call("EXISTS", told) == 0 then redis.call("RPUSH", told, before) end
-if confirmed > before then
+local before = tonumber(redis.call("LINDEX", told, 0))
+if not before then
+  before = confirmed
+  redis.call("RPUSH", told, before)
+elseif confirmed > before then
   redis.call("LTRIM", told, confirmed - before, -1)
   redis.call("LSET", told, 0, confirmed)
   before = confirmed
 end
+redis.call("PEXPIRE", told, ARGV[3])
 
-for i = 8, 7 + came do
-  if not redis.call("ZSCORE", online, ARGV[i]) then
-    redis.call("RPUSH", told, "+" .. ARGV[i])
+local function scored(score, first, last)
+  local items = {}
+  for i = first, last do
+    items[#items + 1] = score
+    items[#items + 1] = ARGV[i]
   end
-  redis.call("ZADD", online, "inf", ARGV[i])
+  return unpack(items)
 end
-for i = 8 + came, #ARGV do
-  if not is_connected(ARGV[i]) then
-    redis.call("ZADD", online, "XX", string.format("%.0f", now + grace), ARGV[i])
+if came > 0 then
+  local scores = redis.call("ZMSCORE", online, unpack(ARGV, 8, 7 + came))
+  for i = 1, came do
+    if not scores[i] then redis.call("RPUSH", told, "+" .. ARGV[7 + i]) end
   end
+  redis.call("ZADD", online, scored("inf", 8, 7 + came))
 end
+if #ARGV > 7 + came then
+  redis.call("ZADD", online, "XX", scored(due_at, 8 + came, #ARGV))
+end
+
+local dead = {}
 if ARGV[6] == "1" then
+  local live = {mine}
+  for _, worker in ipairs(redis.call("ZRANGE", KEYS[3], 0, -1)) do
+    local key = ARGV[1] .. worker
+    if redis.call("EXISTS", key) == 0 then
+      if key ~= mine then dead[#dead + 1] = worker end
+    elseif key ~= mine then
+      live[#live + 1] = key
+    end
+  end
   local due = redis.call("ZRANGEBYSCORE", online, "-inf", now, "LIMIT", 0, 500)
-  for _, user in ipairs(due) do
-    if is_connected(user) then
+  local is_connected = {}
+  if #due > 0 then
+    for _, key in ipairs(live) do
+      for i, count in ipairs(redis.call("HMGET", key, unpack(due))) do
+        if count then is_connected[i] = true end
+      end
+    end
+  end
+  for i, user in ipairs(due) do
+    if is_connected[i] then
       redis.call("ZADD", online, "inf", user)
     else
       redis.call("ZREM", online, user)
@@ -88,7 +104,6 @@ if ARGV[6] == "1" then
   end
 end
 redis.call("PEXPIRE", online, ARGV[4])
-redis.call("PEXPIRE", told, ARGV[3])
 
 local wait = -1
 local first = redis.call("ZRANGE", online, 0, 0, "WITHSCORES")
@@ -105,25 +120,22 @@ return {before, redis.call("LRANGE", told, 1, -1), wait, dead}
 _REAP = Script("""
 local online, workers = KEYS[1], KEYS[2]
 local time = redis.call("TIME")
-local gone = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[2])
-local keys = {}
-for _, worker in ipairs(redis.call("ZRANGE", workers, 0, -1)) do
-  keys[#keys + 1] = ARGV[1] .. worker
-end
+local gone = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
+gone = string.format("%.0f", gone)
 local page = redis.call("ZSCAN", online, ARGV[3], "COUNT", 500)
+local users, is_connected = {}, {}
 for i = 1, #page[2], 2 do
-  local user, is_connected = page[2][i], false
-  if page[2][i + 1] == "inf" then
-    for _, key in ipairs(keys) do
-      if redis.call("HEXISTS", key, user) == 1 then
-        is_connected = true
-        break
-      end
-    end
-    if not is_connected then
-      redis.call("ZADD", online, "XX", string.format("%.0f", gone), user)
+  if page[2][i + 1] == "inf" then users[#users + 1] = page[2][i] end
+end
+if #users > 0 then
+  for _, worker in ipairs(redis.call("ZRANGE", workers, 0, -1)) do
+    for i, count in ipairs(redis.call("HMGET", ARGV[1] .. worker, unpack(users))) do
+      if count then is_connected[i] = true end
     end
   end
+end
+for i, user in ipairs(users) do
+  if not is_connected[i] then redis.call("ZADD", online, "XX", gone, user) end
 end
 if page[1] == "0" then
   for i = 4, #ARGV do
@@ -157,8 +169,9 @@ class Online:
         # server knows.
         self._told = 0
         self._is_confirmed = True
-        # When somebody may be gone, on the monotonic clock.
-        self._next_look = 0.0
+        # When this worker last looked who is gone, and when somebody may be, on the
+        # monotonic clock.
+        self._looked = self._next_look = 0.0
 
     def start(self, tell: Tell) -> None:
         """Say who is to be told; before that nothing is done."""
@@ -185,10 +198,11 @@ class Online:
         """Say everything anew the next time: the server may have lost it."""
         self._came |= self._users
 
-    def update(self, lease: float) -> None:
+    def update(self, lease: float, period: float) -> None:
         """Say what has changed, and tell of those who came or went.
 
         :param lease: seconds after which a worker that is silent is taken for dead.
+        :param period: seconds between two looks for such workers.
         :raises BackendError: the server did not answer; all of it is said again.
         """
         while True:
@@ -196,7 +210,11 @@ class Online:
             is_all = len(came) == len(self._came)
             # Whoever came and left meanwhile must come first.
             left = list(islice(self._left, _MOST_USERS)) if is_all else []
-            dead = self._update(came, left, lease, is_stopping=False)
+            now = time.monotonic()
+            looks = now >= min(self._next_look, self._looked + period)
+            dead = self._update(came, left, lease, looks=looks)
+            if looks:
+                self._looked = now
             self._came.difference_update(came)
             self._left.difference_update(left)
             if dead:
@@ -212,11 +230,11 @@ class Online:
         users = list(self._users | self._left)
         for start in range(0, len(users), _MOST_USERS):
             left = users[start : start + _MOST_USERS]
-            self._update([], left, lease, is_stopping=True)
+            self._update([], left, lease, looks=False)
         self._server.call(("DEL", self._keys.told(self._worker)))
 
     def _update(
-        self, came: list[str], left: list[str], lease: float, *, is_stopping: bool
+        self, came: list[str], left: list[str], lease: float, *, looks: bool
     ) -> list[bytes]:
         keys = self._keys
         before, told, wait, dead = self._server.run(
@@ -233,7 +251,7 @@ class Online:
                 int(lease * 1000),
                 _KEPT_MS,
                 self._told,
-                0 if is_stopping else 1,
+                int(looks),
                 len(came),
                 *came,
                 *left,

@@ -113,7 +113,7 @@ class Presence:
         # Its hash is gone where the worker was silent for too long.
         self._is_complete = not is_complete or bool(answers[-1][0])
         self._total, self._refreshed = total, now
-        self._online.update(_EXPIRY_SECONDS)
+        self._online.update(_EXPIRY_SECONDS, _REFRESH_SECONDS)
 
     def forget(self) -> None:
         """Write everything anew the next time: the server may have lost it."""
