@@ -31,8 +31,7 @@ class Engine:
     :param on_opened: told, by its user's id, about a stream that has opened.
     :param on_ended: told about a stream that has ended.
     :param on_failed: told about an event that the backend refuses for good.
-    :param on_presence: told who comes online (``True``) and goes offline, over all
-        workers.
+    :param presence: told who comes online and goes offline, over all workers.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class Engine:
         on_opened: Callable[[str | None], None],
         on_ended: Callable[[Ended], None],
         on_failed: Callable[[Event, Exception], None],
-        on_presence: Callable[[str, bool], None],
+        presence: PresenceTeller,
     ) -> None:
         self._config = config
         self.backend = make_backend(config)
@@ -50,7 +49,6 @@ class Engine:
         self.streams = Streams(config, self.backend, self._opened, self._ended)
         self.hub = self.streams.hub
         self.outbox = Outbox(self.backend.append, config.outbox_size, on_failed)
-        presence = PresenceTeller(on_presence)
         self.backend.start(self.hub, self.hub.registry, presence.put)
         stop_at_exit(self)
 

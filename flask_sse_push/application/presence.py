@@ -18,16 +18,22 @@ class PresenceTeller:
     workers wait for a sign of life from this one.
 
     :param tell: takes the user's id, and whether the user has come online.
+    :param is_wanted: whether anybody wants to be told.
     """
 
-    def __init__(self, tell: Callable[[str, bool], None]) -> None:
+    def __init__(
+        self, tell: Callable[[str, bool], None], is_wanted: Callable[[], bool]
+    ) -> None:
         self._tell = tell
+        self._is_wanted = is_wanted
         self._lock = native_lock()
         self._waiting: deque[tuple[str, bool]] = deque()
         self._is_running = False
 
     def put(self, user_id: str, is_online: bool) -> None:
         """Have a user told of; returns at once."""
+        if not self._is_wanted():
+            return
         with self._lock:
             self._waiting.append((user_id, is_online))
             if self._is_running:

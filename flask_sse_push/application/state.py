@@ -28,6 +28,7 @@ from ..signals import (
     user_online,
 )
 from .engine import Engine
+from .presence import PresenceTeller
 
 EXTENSION = "sse_push"
 
@@ -81,7 +82,7 @@ class State:
                         self._opened,
                         self._ended,
                         self.sender.announce_failed,
-                        self._tell_presence,
+                        PresenceTeller(self._tell_presence, _hears_of_presence),
                     )
                     self._engine_pid = os.getpid()
         assert self._engine is not None
@@ -109,6 +110,10 @@ class State:
 
     def _announce(self, signal: NamedSignal, **what: Any) -> None:
         announce(signal, self._app(), **what)
+
+
+def _hears_of_presence() -> bool:
+    return bool(user_online.receivers or user_offline.receivers)
 
 
 def state_of(app: Flask) -> State:

@@ -176,8 +176,8 @@ class Streams:
         """
         cursor = None if resume.is_fresh else resume.cursor
         attached = self._backend.attach(opening.channels, cursor)
-        unread = self._unread(opening.user_channel, resume)
-        return (*attached, *unread, *self._retained(opening, resume))
+        retained = self._retained(opening, resume)
+        return (*attached, *retained, *self._unread(opening.user_channel, resume))
 
     def _retained(self, opening: _Opening, resume: Resume) -> Sequence[Entry]:
         """The newest event of each key, as far as history does not hold it."""

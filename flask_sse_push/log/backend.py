@@ -136,7 +136,9 @@ class Backend(ABC):
     ) -> Sequence[Entry]:
         """Make sure that the receiver gets what comes on the channels of a connection.
 
-        A backend that hands on the whole log, as those here do, has nothing to do.
+        A backend that hands on the whole log, as those here do, has nothing to do. One
+        that has must follow the log's ``Membership`` entries, too: with them the groups
+        of open connections change.
 
         :param cursor: where the client resumes; ``None`` for one that begins.
         :returns: what the client has missed and the receiver was not given, in order.
