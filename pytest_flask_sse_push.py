@@ -1,8 +1,8 @@
 """The pytest plugin: the fixture ``sse_recorder``.
 
-It stands outside of the package because pytest imports it at every start. What it needs
-of the package is imported when the fixture is used: not before ``conftest.py`` may have
-let gevent patch the process, nor before coverage measures.
+It is outside of the package because pytest imports it at every start. The package is
+imported only when the fixture is used: by then ``conftest.py`` may have called gevent's
+``patch_all()``, and coverage has started to measure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def sse_recorder(app: Flask) -> Iterator[SSERecorder]:
-    """Record what is sent for the application of your own ``app`` fixture."""
+    """Record the events that are sent for the application of your ``app`` fixture."""
     from flask_sse_push.testing.recorder import SSERecorder  # noqa: PLC0415
 
     with SSERecorder(app) as recorder:

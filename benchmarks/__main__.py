@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: every server in turn, one table; then ``scaling``."""
+"""``python -m benchmarks``: measures all servers, prints a table; then ``scaling``."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from benchmarks.servers import (
 from benchmarks.table import render
 from benchmarks.wire import ProtocolError
 
-# The load client's own descriptors, and the server's.
+# File descriptors that the load client and the server need for themselves.
 _SPARE_DESCRIPTORS = 200
-# What the figures depend on most.
+# The packages on which the figures depend most.
 _VERSIONS = ("flask", "werkzeug", "gunicorn", "gevent")
 
 FAILURES = (StartError, ProtocolError, OSError)
@@ -51,7 +51,7 @@ def servers() -> list[Server]:
 def connect_kinds() -> list[
     tuple[str, Server, Callable[[Server, Effort], ConnectFigures]]
 ]:
-    """The comparison of connects: the name for ``--only``, and what runs."""
+    """The comparison of connects: names for ``--only``, and the servers that run."""
     return [
         ("bare", Gunicorn("bare", "bare view", "bare_app"), connects.bare),
         ("login", Gunicorn("login", "session", "login_app"), connects.session),
@@ -61,7 +61,7 @@ def connect_kinds() -> list[
 
 
 def names() -> list[str]:
-    """What ``--only`` accepts."""
+    """The names that ``--only`` accepts."""
     return [*(server.name for server in servers()), "bare", "login"]
 
 
@@ -69,8 +69,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--connections", type=int, metavar="N", default=6000)
-    parser.add_argument("--only", metavar="NAMES", help=f"of {','.join(names())}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures too")
+    parser.add_argument(
+        "--only", metavar="NAMES", help=f"measure only these: {','.join(names())}"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the figures to FILE"
+    )
     parser.add_argument("--quick", action="store_true", help="a smoke test")
     options = parser.parse_args(arguments)
     most = min(MOST_CONNECTIONS, raise_descriptor_limit()) - _SPARE_DESCRIPTORS
@@ -84,14 +88,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def measure(server: Server, effort: Effort) -> Figures:
-    """Start, measure and end one server."""
+    """Start, measure and stop one server."""
     with started(server):
         return Measurement(server, effort).run()
 
 
 @contextlib.contextmanager
 def started(server: Server) -> Iterator[Server]:
-    """The server running, in a directory that goes away with it."""
+    """Run the server in a temporary directory, which is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
         try:
             server.start(Path(directory))
@@ -105,12 +109,12 @@ def started(server: Server) -> Iterator[Server]:
 
 
 def tell(text: str) -> None:
-    """Progress, apart from the table."""
+    """Print progress to standard error, separate from the table."""
     print(text, file=sys.stderr, flush=True)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM ends the run as Ctrl-C does: every server is ended first."""
+    """SIGTERM ends the run like Ctrl-C: all servers are stopped first."""
     raise KeyboardInterrupt
 
 

@@ -1,7 +1,7 @@
-"""The benchmark application: no login, no rate limit, every stream open to anyone.
+"""The benchmark application: no login, no rate limit, anyone may open any stream.
 
 ``SSE_PUSH_*`` environment variables become configuration keys of the same name; a
-value that reads as JSON (a number, ``true``) is taken as such, any other as text.
+value that is valid JSON (a number, ``true``) is decoded, any other is kept as text.
 """
 
 from __future__ import annotations

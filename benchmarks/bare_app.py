@@ -1,4 +1,4 @@
-"""A Flask application with one view and nothing else: the price of any request."""
+"""A Flask application with only one view: the cost of any request."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The baseline: the generator over a gevent queue per connection, done plainly.
+"""The baseline: a simple generator over a gevent queue for each connection.
 
-The way most Flask applications push events under ``gunicorn -k gevent``. It keeps
-no history, sends no heartbeat and has no bound on a queue, all of which would cost
-it more. The routes are those of ``benchmarks/app.py``.
+Most Flask applications under ``gunicorn -k gevent`` push events in this way. It keeps
+no history, sends no heartbeats and has no limit on its queues; all of these would cost
+more. The routes are those of ``benchmarks/app.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ numbers = itertools.count(1)
 
 
 def encode(body: str) -> bytes:
-    """The event's bytes on the wire, made once for all its receivers."""
+    """The event's bytes on the wire, encoded once for all receivers."""
     data = json.dumps({"body": body})
     return f"id: {next(numbers)}\nevent: bench\ndata: {data}\n\n".encode()
 

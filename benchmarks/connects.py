@@ -1,4 +1,4 @@
-"""What a connect costs: bare views beside streams, with and without a login."""
+"""The cost of a connect: bare views and streams, with and without a login."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _measure(
     events: int = 0,
     ends: bool = False,
 ) -> _Rounds:
-    # Each request stands for one user; the users take turns.
+    # Each request is for one user, in turn.
     process = server.running
     rounds = _Rounds()
     for number in range(effort.connect_rounds + 1):
@@ -139,7 +139,7 @@ def _as_user(path: str, cookie: str, headers: dict[str, str]) -> bytes:
 
 
 def _cursor(server: Server, web: http.client.HTTPConnection) -> str:
-    """The id of an event sent just now, as a client of the stream learns it."""
+    """Send an event, and return the id that a client of the stream receives."""
     request = _as_user("/sse/stream", _log_in(web, "first"), {})
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
         sock.sendall(request)

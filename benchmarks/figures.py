@@ -1,4 +1,4 @@
-"""The figures of one run, and the little statistics they need."""
+"""The figures of one run, and the statistics they need."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from benchmarks.load import Tally
 
 @dataclass(frozen=True)
 class Effort:
-    """How much of everything one run does.
+    """How much work one run does.
 
-    :param few: connections at which the targeted send is measured once more.
+    :param few: a smaller number of connections, to measure sending to one user again.
     :param blocks: parts of the paced phase; its figure is their median.
     :param rounds: broadcasts in one part.
     :param bursts: bursts of ``burst_events`` events; the figure is their median.
     :param connects: connections of one round of the per-connect comparison.
-    :param quiet_seconds: how long at most a phase waits for others to leave the core.
+    :param quiet_seconds: the longest wait, before a phase, for an idle core.
     """
 
     connections: int = 6000
@@ -37,7 +37,7 @@ class Effort:
 
     @classmethod
     def quick(cls, connections: int) -> Effort:
-        """Enough to see that everything works; the figures mean little."""
+        """Enough to see that everything works; the figures are not meaningful."""
         return cls(
             connections=connections,
             few=min(10, connections),
@@ -54,14 +54,14 @@ class Effort:
 
 @dataclass
 class Figures:
-    """What one server needed. CPU in µs, latency in ms, memory in KiB.
+    """The figures of one server. CPU in µs, latency in ms, memory in KiB.
 
-    ``None`` stands for what the server cannot do.
+    ``None`` means that the server cannot do this.
 
     :param paced_us: CPU per delivery, one broadcast at a time.
     :param paced_all_ms: from publishing one broadcast until the last client has it.
     :param burst_us: CPU per delivery, the burst pipelined on one connection.
-    :param burst_waiting_us: the same, each event published after the last one's answer.
+    :param burst_waiting_us: the same, each event published after the last answer.
     :param send_us: CPU per event to one user of all, its POST request included.
     :param send_few_us: the same with few connections open.
     :param connect_us: CPU per stream opened.
@@ -94,7 +94,7 @@ class Figures:
 
     @property
     def faults(self) -> int:
-        """Lost, doubled, reordered and stray events and ended streams, all phases."""
+        """Lost, doubled, reordered and stray events and ended streams of all phases."""
         return sum(tally.faults for tally in self.tallies.values())
 
     def as_json(self) -> dict[str, object]:

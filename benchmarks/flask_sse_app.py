@@ -1,4 +1,4 @@
-"""The rival over Redis: Flask-SSE from PyPI, with the routes of ``benchmarks/app.py``.
+"""Flask-SSE from PyPI for comparison, with the routes of ``benchmarks/app.py``.
 
 Its stream serves one channel, named in the query. It has no ids, keeps nothing and
 holds one connection to Redis for each client.
@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Flask, request
 
-# It has no types.
+# Flask-SSE has no type annotations.
 sse: Any = import_module("flask_sse").sse
 
 app = Flask(__name__)

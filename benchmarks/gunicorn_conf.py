@@ -1,6 +1,6 @@
-"""gunicorn's settings for benchmarks. Versions that do not know one pass over it."""
+"""gunicorn's settings for benchmarks. Versions of gunicorn ignore unknown settings."""
 
 from __future__ import annotations
 
-# Nobody talks to a server under measurement; its socket would lie in the home folder.
+# The control socket is not used here, and would be in the home folder.
 control_socket_disable = True

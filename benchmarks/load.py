@@ -1,8 +1,8 @@
 """The load client: many open streams in one loop, each event checked per connection.
 
 One system call and one dictionary look-up per delivery: connections that got the same
-bytes share one decoding. While nothing arrives the loop naps instead of blocking in
-``epoll_wait``: a server that wakes a sleeping peer with each send would pay for that.
+bytes share one decoding. While nothing arrives, the loop sleeps instead of blocking in
+``epoll_wait``, because waking a blocked client would cost the server CPU at each send.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from benchmarks.wire import Mark, ProtocolError, decode, parse_head
 NAP_SECONDS = 0.0002
 IN_FLIGHT = 64
 
-# Numbers of one phase lie in a span of their own, so that a late event shows.
+# Each phase uses its own range of numbers, so that a late event is noticed.
 _SPAN = 100_000
 _BATCH = 32
 _RECEIVE_BYTES = 16384
 _CACHED = 4096
-# The kernel picks the port at connect(), by the whole 4-tuple (Linux, ip(7)).
+# The kernel chooses the port at connect(), by the whole 4-tuple (Linux, ip(7)).
 _IP_BIND_ADDRESS_NO_PORT = 24
 _PORTS_PER_ADDRESS = 10_000
 
@@ -37,7 +37,7 @@ _NOTHING: _Batch = (0, 0, 0, ())
 
 @dataclass
 class Tally:
-    """What happened to the events of one phase, over all connections."""
+    """Counts of the events of one phase, over all connections."""
 
     expected: int = 0
     received: int = 0
@@ -48,12 +48,12 @@ class Tally:
 
     @property
     def lost(self) -> int:
-        """Deliveries that never came."""
+        """Deliveries that did not arrive."""
         return self.expected - self.received
 
     @property
     def faults(self) -> int:
-        """Everything that should be zero, added up."""
+        """The sum of all counts that should be zero."""
         wrong = self.doubled + self.reordered + self.stray + self.hung_up
         return self.lost + wrong
 
@@ -143,14 +143,14 @@ class LoadClient:
             raise ProtocolError(f"{self.opened} of {goal} streams opened")
 
     def close(self, keep: int = 0) -> None:
-        """Close all connections but the first ``keep``."""
+        """Close all connections except the first ``keep``."""
         for connection in self.connections[keep:]:
             self._by_fd.pop(connection.sock.fileno(), None)
             connection.sock.close()
         del self.connections[keep:]
 
     def shut(self) -> None:
-        """Close everything; the client is of no use afterwards."""
+        """Close everything; the client cannot be used afterwards."""
         self.close()
         for requests in self._requests.values():
             requests.close()
@@ -158,7 +158,7 @@ class LoadClient:
         self._control.close()
 
     def add_requests(self) -> RequestConnection:
-        """A keep-alive connection whose answers this client's loop takes."""
+        """A keep-alive connection whose answers this client's loop reads."""
         connection = RequestConnection(self._port)
         fd = connection.socket.fileno()
         self._requests[fd] = connection
@@ -200,7 +200,7 @@ class LoadClient:
 
     @property
     def complete(self) -> bool:
-        """Whether every delivery expected in this phase has come."""
+        """Whether every delivery expected in this phase has arrived."""
         return self.tally.received >= self.tally.expected
 
     def run(
@@ -211,7 +211,7 @@ class LoadClient:
         timers: Sequence[Timer] = (),
         nap: float = NAP_SECONDS,
     ) -> bool:
-        """Turn the loop until ``done()``; whether it was before ``seconds`` passed.
+        """Run the loop until ``done()``; return whether it was done within ``seconds``.
 
         :param timers: called from the loop when due.
         :param nap: seconds to sleep when nothing has arrived; 0 spins, which takes

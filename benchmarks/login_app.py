@@ -1,8 +1,8 @@
 """The application behind the figures for an authenticated connect.
 
 A signed session cookie names the user. ``user_loader`` reads it, and the extension's
-own route ``/sse/stream`` serves the stream; ``/whoami`` reads it and answers, which is
-the price of the cookie alone.
+own route ``/sse/stream`` serves the stream; ``/whoami`` only reads it and answers,
+which measures the cost of the cookie alone.
 """
 
 from __future__ import annotations

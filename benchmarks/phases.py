@@ -1,4 +1,4 @@
-"""The phases one server goes through, each from a quiet server to a quiet server."""
+"""The phases of measuring one server; it is idle before and after each."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class Measurement:
         def send(due_ns: int) -> None:
             place = chance.randrange(len(self._users))
             sent[place] += 1
-            # One user's events go over one connection: the order is then certain.
+            # The events of one user go over one connection, so their order is defined.
             self._send_to(self._users[place], sent[place], place % _PUBLISHERS)
 
         count = int(effort.send_seconds * effort.sends_per_second)
@@ -190,7 +190,7 @@ class Measurement:
         keep = self._effort.few if keep is None else keep
         self._client.close(keep)
         del self._users[keep:]
-        # A server that looks at a socket only when it writes has to write to notice.
+        # Some servers notice a closed socket only when they write to it.
         with self._phase(f"thinned out to {keep}"):
             for _ in range(3):
                 self._broadcast()
@@ -198,7 +198,7 @@ class Measurement:
                 time.sleep(0.1)
         self._process.settled_cpu_ns()
 
-    # What they are made of
+    # The parts of the phases
 
     def _make_publishers(self) -> list[Publisher]:
         if self._requests:

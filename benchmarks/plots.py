@@ -1,7 +1,7 @@
 """Plots of one run: ``python -m benchmarks.plots FIGURES.json DIRECTORY``.
 
-Writes one SVG file for each figure. They are made to stand inside a page: text and bars
-take the colour of the text around them, so they read on light and on dark.
+Writes one SVG file for each figure, to be included in a page: text and bars have the
+colour of the text around them, so they are readable on light and dark backgrounds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ACCENT = "#3b82f6"
 
 
 class Bar(NamedTuple):
-    """One bar; ``is_ours`` makes it stand out."""
+    """One bar; ``is_ours`` highlights it."""
 
     label: str
     value: float
@@ -30,7 +30,7 @@ class Bar(NamedTuple):
 
 
 class Plot(NamedTuple):
-    """What a plot of the servers shows.
+    """One plot that compares the servers.
 
     :param key: the figure's name in the JSON.
     :param digits: decimals of the values.
@@ -48,7 +48,7 @@ PLOTS = [
     Plot("burst", "burst_us", "CPU per delivery, 40 events in a burst", "µs", 2),
     Plot("memory", "memory_kib", "Memory of an idle connection", "KiB", 2),
     Plot("latency", "latency_p99_ms", "An event to one user: p99", "ms", 2),
-    Plot("ping", "ping_p99_ms", "A request amid broadcasts: p99", "ms", 1),
+    Plot("ping", "ping_p99_ms", "A request during broadcasts: p99", "ms", 1),
 ]
 
 
@@ -81,8 +81,10 @@ def svg(title: str, bars: Sequence[Bar], unit: str, digits: int) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the figures and write the plots."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plots")
-    parser.add_argument("figures", type=Path, help="of python -m benchmarks --json")
-    parser.add_argument("directory", type=Path, help="where the SVG files go")
+    parser.add_argument(
+        "figures", type=Path, help="a file written by python -m benchmarks --json"
+    )
+    parser.add_argument("directory", type=Path, help="the directory for the SVG files")
     options = parser.parse_args(arguments)
     figures = json.loads(options.figures.read_text())
     for plot in PLOTS:

@@ -1,4 +1,4 @@
-"""Processes under measurement: pinned start, CPU time, memory, end by their own ids."""
+"""Measured processes: started on one core; CPU time, memory; stopped by their ids."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _MEMORY = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 
 
 class StartError(RuntimeError):
-    """Raised when a server under measurement does not come up; holds its output."""
+    """Raised when a measured server does not start; contains its output."""
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit on open files to the hard one; returns it."""
+    """Raise the soft limit on open files to the hard limit, and return it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY:
         hard = 1 << 20
@@ -43,14 +43,14 @@ def raise_descriptor_limit() -> int:
 def pin(core: int) -> None:
     """Keep this process on one core, where the machine has that many.
 
-    What the parent was kept to does not matter: a child may go to another core.
+    The parent's core does not matter: a child may use another one.
     """
     with contextlib.suppress(OSError):
         os.sched_setaffinity(0, {core})
 
 
 def _settle_in() -> None:
-    # Runs in the child before exec: its core, and SIGTERM should the parent be killed.
+    # Runs in the child before exec: sets its core, and SIGTERM if the parent is killed.
     pin(SERVER_CORE)
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -109,7 +109,7 @@ class Process:
         )
 
     def log(self) -> str:
-        """What the program has written to standard error so far."""
+        """The program's standard error output so far."""
         self._log.seek(0)
         return self._log.read()
 
@@ -157,9 +157,9 @@ class Process:
         return sum(waited_ns(pid) for pid in self.pids())
 
     def settled_cpu_ns(self, *, quiet: float = 0.03, most: float = 3.0) -> int:
-        """CPU time once the processes have come to rest.
+        """CPU time when the processes have become idle.
 
-        :param quiet: seconds with next to no use (under 3 %) that count as rest.
+        :param quiet: seconds with less than 3 % use after which they count as idle.
         :param most: seconds after which the reading is taken anyway.
         """
         deadline = time.monotonic() + most
@@ -186,8 +186,8 @@ class Process:
         return total
 
     def stop(self, *, seconds: float = 6.0) -> None:
-        """End the program: SIGTERM, after ``seconds`` SIGKILL to what is left of it."""
-        # A pidfd stays with its process: no other can be hit, should an id be reused.
+        """Stop the program with SIGTERM, and after ``seconds`` with SIGKILL."""
+        # A pidfd always refers to the same process, even if its id is reused.
         handles = []
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""A keep-alive HTTP connection of the load client: requests out, answers counted."""
+"""A keep-alive HTTP connection of the load client; it counts unanswered requests."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RequestConnection:
     def receive(self) -> None:
         """Take the answers that have arrived.
 
-        :raises ProtocolError: the server hung up or refused a request.
+        :raises ProtocolError: the server closed the connection or refused a request.
         """
         data = self.socket.recv(65536)
         now = time.monotonic_ns()

@@ -1,6 +1,6 @@
-"""A script that publishes from outside of every worker, as Celery or cron would.
+"""A script that publishes from outside of the workers, like Celery or cron.
 
-``python -m benchmarks.script <library> <URL> <how> <prefix> <users> <rate>`` says
+``python -m benchmarks.script <library> <URL> <how> <prefix> <users> <rate>`` prints
 ``ready``; a line ``<first number> <events>`` on its standard input makes it publish,
 and it says ``done``, again and again until the input ends. ``how`` is ``all``
 (broadcasts), ``each`` (one event, one user, in turn) or ``batch`` (one call for all
@@ -18,12 +18,12 @@ from benchmarks.process import LOAD_CORE, pin
 from benchmarks.wire import marked_body
 from flask_sse_push import Publisher
 
-# Sends one body to some users, or to everybody where there are none.
+# Sends one body to some users, or to everybody if there are no users.
 Send = Callable[[Sequence[str], str], object]
 
 
 def main() -> None:
-    """Publish what is asked for."""
+    """Publish the events that standard input asks for."""
     library, url, how, prefix, count, rate = sys.argv[1:]
     pin(LOAD_CORE)
     users = [f"{prefix}{number}" for number in range(int(count))]
@@ -38,7 +38,7 @@ def main() -> None:
 def _calls(
     how: str, users: Sequence[str], number: int, events: int
 ) -> list[tuple[Sequence[str], int]]:
-    """Whom each call sends to, and the event's number."""
+    """The users of each call, and the event's number."""
     if how == "all":
         return [((), number + place) for place in range(events)]
     if how == "batch":

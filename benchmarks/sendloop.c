@@ -1,4 +1,4 @@
-/* The limit of one send() per event and connection: a loop in C and nothing else.
+/* The lower bound for one send() per event and connection: a plain loop in C.
  *
  * Listens on a free port of 127.0.0.1 and prints it. Every connection gets an SSE
  * head; every line on standard input goes to all connections as one event. Ends at

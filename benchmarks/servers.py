@@ -1,4 +1,4 @@
-"""The servers under measurement: how each is started, asked and published to."""
+"""The measured servers: how to start, query and publish to each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_CONNECTIONS = 20_000
 
 
 class Publisher(Protocol):
-    """Sends events; ``outstanding`` counts those the server has not yet taken."""
+    """Sends events; ``outstanding`` counts those the server has not accepted yet."""
 
     @property
     def outstanding(self) -> int:
@@ -52,18 +52,18 @@ class Server:
         self.port = 0
 
     def unavailable(self) -> str | None:
-        """Why it cannot run on this machine, or None."""
+        """The reason why it cannot run on this machine, or ``None``."""
         return None
 
     def start(self, directory: Path) -> None:
         """Start it; files it needs go to ``directory``.
 
-        :raises StartError: it did not come up.
+        :raises StartError: it did not start.
         """
         raise NotImplementedError
 
     def stop(self) -> None:
-        """End it by its own process ids."""
+        """Stop it, by its own process ids."""
         if self.process is not None:
             self.process.stop()
             self.process = None
@@ -123,7 +123,7 @@ class Gunicorn(Server):
         self._module = module
 
     def start(self, directory: Path) -> None:
-        """``gunicorn -k gevent -w 1`` on a port of the kernel's choice."""
+        """``gunicorn -k gevent -w 1`` on a free port."""
         self.process = Process(
             [
                 *(sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", "1"),
@@ -144,7 +144,7 @@ class Gunicorn(Server):
 
 
 class Nchan(Server):
-    """nginx with its push module: one worker, one user's channel and one for all."""
+    """nginx with its push module: one worker, a channel for each user and for all."""
 
     name = "nchan"
     title = "nchan (nginx)"
@@ -158,7 +158,7 @@ class Nchan(Server):
         return None
 
     def start(self, directory: Path) -> None:
-        """nginx with a configuration of its own, nothing shared with the system's."""
+        """nginx with its own configuration, independent of the system's nginx."""
         module = next(module for module in NCHAN_MODULES if module.exists())
         self.port = _free_port()
         temporary = " ".join(
@@ -206,7 +206,7 @@ http {{
         self.process.wait_for(r"start worker process \d+")
 
     def publish_request(self, path: str, body: str) -> bytes:
-        """nchan sends a message as it comes: the JSON is the publisher's work."""
+        """nchan sends messages unchanged, so the publisher makes the JSON."""
         return request_bytes(
             "POST",
             path,
@@ -216,7 +216,7 @@ http {{
 
 
 class SendLoop(Server):
-    """The limit: a loop in C around send(), compiled here and now."""
+    """The lower bound: a loop in C around send(), compiled when it starts."""
 
     name = "sendloop"
     title = "send() loop in C"
@@ -262,7 +262,7 @@ class PipePublisher:
         self._stdin.flush()
 
     def send(self, user: str, body: str) -> None:
-        """The loop knows no users."""
+        """The loop does not support single users."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""What goes over the load client's sockets: marked bodies, event frames, HTTP.
+"""The bytes on the load client's sockets: marked bodies, event frames, HTTP.
 
 Every event's body starts with ``@<number>:<time of publishing>@``, so that a receiver
 can check the order and take the time without knowing the server's framing.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-# With an id of 15 characters and the JSON around it the whole frame has 100 bytes.
+# With an id of 15 characters and its JSON, a complete frame has 100 bytes.
 BODY_BYTES = 48
 
 _MARK = re.compile(rb"@(\d+):(\d+)@")
@@ -45,7 +45,7 @@ def marked_body(number: int, time_ns: int) -> str:
 def parse_head(data: bytes) -> Head | None:
     """The response head at the start of ``data``, or None while it is incomplete.
 
-    :raises ProtocolError: it is no HTTP response.
+    :raises ProtocolError: it is not an HTTP response.
     """
     end = data.find(b"\r\n\r\n")
     if end < 0:
@@ -80,7 +80,7 @@ def join_chunks(data: bytes) -> tuple[bytes, int]:
 def decode(data: bytes, *, chunked: bool) -> tuple[tuple[Mark, ...], bytes]:
     """The marks of the complete events in ``data``, and the bytes left over.
 
-    The left-over bytes belong in front of what arrives next.
+    Put the left-over bytes before the bytes that arrive next.
     """
     payload, used = join_chunks(data) if chunked else (data, len(data))
     if not payload.endswith(b"\n\n"):

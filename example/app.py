@@ -39,7 +39,7 @@ STEPS = (
 )
 MAX_USER = 40
 MAX_TEXT = 500
-# How loud an announcement is, and when it leaves where several events wait.
+# An announcement's priority for the user, and its order of sending.
 ANNOUNCEMENT_PRIORITIES = {
     "low": ("low", Priority.LOW),
     "medium": ("medium", Priority.NORMAL),
@@ -47,7 +47,7 @@ ANNOUNCEMENT_PRIORITIES = {
     "high": ("high", Priority.HIGH),
     "urgent": ("high", Priority.URGENT),
 }
-# Orders live in the session cookie, which holds about 4 kB.
+# Orders are kept in the session cookie, which can hold about 4 kB.
 MAX_ORDERS = 8
 
 sse = SSEPush()
@@ -55,7 +55,7 @@ chat_events = ChatEvents(sse)
 
 
 class RequestError(Exception):
-    """Raised when a request cannot be done; answered as JSON with its status."""
+    """Raised when a request is refused; it is answered as JSON with its status."""
 
     def __init__(self, status: int, text: str) -> None:
         self.status = status
@@ -77,8 +77,8 @@ def environment_config(prefix: str = "SSE_PUSH_") -> dict[str, object]:
 def field(name: str, *, limit: int, default: str | None = None) -> str:
     """A text field of the request, a form's or a JSON object's.
 
-    :param limit: most characters.
-    :param default: what a missing or blank field means; None: it is needed.
+    :param limit: the most characters.
+    :param default: the value of a missing or blank field; ``None`` if it is required.
     :raises RequestError: missing, blank, too long, or not printable text.
     """
     fields: object = request.get_json(silent=True) if request.is_json else request.form
@@ -88,12 +88,12 @@ def field(name: str, *, limit: int, default: str | None = None) -> str:
         if default is not None:
             return default
         raise RequestError(
-            400, f"Send the field {name!r}, not blank, as a form or a JSON object."
+            400, f"Send the field {name!r}, not blank, in a form or a JSON object."
         )
     if len(text) > limit:
-        raise RequestError(400, f"Shorten {name!r} to {limit} characters at most.")
+        raise RequestError(400, f"Shorten {name!r} to at most {limit} characters.")
     if not text.replace("\n", "").replace("\r", "").isprintable():
-        raise RequestError(400, f"Take the control characters out of {name!r}.")
+        raise RequestError(400, f"Remove the control characters from {name!r}.")
     return text
 
 
@@ -109,9 +109,9 @@ def user_field(name: str) -> str:
 
 
 def current_user() -> str:
-    """Who is logged in.
+    """The user who is logged in.
 
-    :raises RequestError: nobody.
+    :raises RequestError: nobody is logged in.
     """
     user = session.get("user")
     if user is None:
@@ -130,7 +130,7 @@ def load_groups(user_id: str) -> Iterable[str]:
 
 
 def order_view(order: dict[str, Any], step_seconds: float) -> dict[str, Any]:
-    """An order as the page shows it. Its progress is a matter of the time passed."""
+    """An order as the page shows it. Its progress depends on the time passed."""
     passed = time.time() - order["placed"]
     step = 1 + int(passed / step_seconds) if step_seconds else len(STEPS)
     step = min(step, len(STEPS))
@@ -149,8 +149,8 @@ def create_app() -> Flask:
     """The shop, configured from the environment."""
     app = Flask(__name__)
     app.config.update(
-        # Sessions have to outlive a restart of the demo. A real application takes its
-        # key from a secret store and has no default.
+        # Sessions must survive a restart of the demo. A real application reads its key
+        # from a secret store and has no default.
         SECRET_KEY=os.environ.get("DEMO_SECRET_KEY", "demo-only"),
         SESSION_COOKIE_NAME="shop_session",
         SESSION_COOKIE_SAMESITE="Lax",
@@ -173,7 +173,7 @@ def create_app() -> Flask:
             sse_prefix=request.script_root
             + app.config.get("SSE_PUSH_URL_PREFIX", "/sse"),
         )
-        # Nothing from elsewhere, nothing inline: a message with markup stays a message.
+        # No external or inline scripts, so that markup in a message cannot run code.
         return page, {"Content-Security-Policy": "default-src 'self'"}
 
     @app.post("/login")
@@ -232,7 +232,7 @@ def create_app() -> Flask:
         word = field("priority", limit=10, default="medium")
         if word not in ANNOUNCEMENT_PRIORITIES:
             choices = ", ".join(ANNOUNCEMENT_PRIORITIES)
-            raise RequestError(400, f"Choose a 'priority' out of: {choices}.")
+            raise RequestError(400, f"Choose one of these for 'priority': {choices}.")
         data["priority"], priority = ANNOUNCEMENT_PRIORITIES[word]
         audience = field("audience", limit=20, default=EVERYONE)
         if audience == EVERYONE:
@@ -240,9 +240,7 @@ def create_app() -> Flask:
         elif audience == SHOPPERS:
             sse.send_to_group(SHOPPERS, EventName.ANNOUNCEMENT, data, priority=priority)
         else:
-            raise RequestError(
-                400, f"Choose an 'audience' out of: {EVERYONE}, {SHOPPERS}."
-            )
+            raise RequestError(400, f"Choose {EVERYONE} or {SHOPPERS} for 'audience'.")
         return {"id": data["id"]}, 201
 
     @app.errorhandler(RequestError)

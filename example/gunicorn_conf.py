@@ -9,7 +9,7 @@ from typing import Any
 def post_worker_init(worker: Any) -> None:
     """Leave Ctrl-C to gunicorn's main process.
 
-    A terminal sends it to both; a worker that is told twice to end fails at the second
-    time, amid its own shutdown, with a traceback that says nothing.
+    A terminal sends Ctrl-C to both processes. A worker that is told to stop a second
+    time, during its shutdown, fails with a useless traceback.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What the shop sells. ``art`` names a drawing in ``templates/art.svg``."""
+"""The shop's products. ``art`` names a drawing in ``templates/art.svg``."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from flask_sse_push import EventName, Publisher
 def main(url: str, content: str) -> str | None:
     """Announce something to everybody; returns the event's id.
 
-    :param url: the server the application's ``SSE_PUSH_BACKEND_URL`` names.
+    :param url: the application's ``SSE_PUSH_BACKEND_URL``.
     """
     with Publisher.from_url(url) as publisher:
         receipt = publisher.broadcast(

@@ -1,4 +1,4 @@
-"""A Celery task that tells its user how far it is.
+"""A Celery task that reports its progress to a user.
 
 The web application and the Celery workers share one ``SSE_PUSH_BACKEND_URL``::
 
@@ -30,7 +30,7 @@ def publisher() -> Publisher:
 
 @celery.task  # type: ignore[untyped-decorator]
 def make_report(user: str, report: str, pages: int, page_seconds: float = 0.5) -> int:
-    """Work page by page, and tell the user after each.
+    """Work page by page, and report progress to the user after each.
 
     :param page_seconds: how long one page takes.
     """
@@ -45,7 +45,7 @@ def make_report(user: str, report: str, pages: int, page_seconds: float = 0.5) -
                 "total": pages,
                 "status": "done" if page == pages else "running",
             },
-            # Celery may run a task twice; its user is told once.
+            # Celery may run a task twice; with an id, the user gets one event.
             id=f"{report}-{page}",
         )
     return pages

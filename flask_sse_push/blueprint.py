@@ -1,4 +1,4 @@
-"""The routes: the stream, acknowledgement, health, and the browser's client."""
+"""The routes: the stream, acknowledgement, health, and the browser client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ blueprint = Blueprint("sse_push", __name__)
 
 @blueprint.get("/stream")
 def stream() -> Response:
-    """The current user's stream: own events, the groups' and broadcasts."""
+    """The stream of the current user, who also gets group events and broadcasts."""
     state = current_state()
     user_id = authenticate(state)
     groups_loader = state.setup.groups_loader
@@ -30,8 +30,7 @@ def stream() -> Response:
         loaded = groups_loader(user_id)
         if isinstance(loaded, str) or not isinstance(loaded, Iterable):
             raise ConfigError(
-                f"groups_loader gives several names of groups, such as a list, not "
-                f"{loaded!r}."
+                f"groups_loader must return a list of group names, not {loaded!r}."
             )
         return loaded
 
@@ -40,12 +39,12 @@ def stream() -> Response:
 
 @blueprint.post("/ack")
 def acknowledge() -> tuple[Response, int] | Response:
-    """Remove from the current user's mailbox all up to the ``id`` in the JSON body."""
+    """Remove all events up to the ``id`` in the JSON body from the user's mailbox."""
     state = current_state()
     user_id = authenticate(state)
     if user_id is None:
-        abort(401, "Only a user has a mailbox: log in.")
-    # A body that must be JSON cannot come from a form on a foreign page.
+        abort(401, "Only a logged-in user has a mailbox: log in.")
+    # A form on another site cannot send JSON, so this also protects against CSRF.
     if not request.is_json:
         abort(415, 'Send {"id": "<id of an event>"} as application/json.')
     body = request.get_json(silent=True)
@@ -57,13 +56,13 @@ def acknowledge() -> tuple[Response, int] | Response:
     try:
         removed = backend.acknowledge(user_id, position)
     except BackendError:
-        abort(503, "The mailbox cannot be reached now; try again.")
+        abort(503, "The mailbox cannot be reached now; try again later.")
     return jsonify(removed=removed)
 
 
 @blueprint.get("/health")
 def health() -> tuple[Response, int]:
-    """How the extension fares: 200 while it is healthy, else 503."""
+    """The state of the extension: status 200 while it is healthy, else 503."""
     report = current_state().engine.health()
     answer = jsonify(report)
     answer.headers["Cache-Control"] = "no-store"
@@ -78,7 +77,7 @@ def client() -> Response:
 
 @blueprint.errorhandler(HTTPException)
 def error(failure: HTTPException) -> tuple[Response, int] | HTTPException:
-    """Errors of these routes are JSON, as programs read them."""
+    """Answer errors of these routes as JSON, which programs can read."""
     if failure.response is not None or failure.code is None or failure.code < 400:
         return failure
     answer = jsonify(error=failure.name, message=failure.description)
@@ -90,7 +89,7 @@ def error(failure: HTTPException) -> tuple[Response, int] | HTTPException:
 
 @blueprint.after_request
 def allow_origin(answer: Response) -> Response:
-    """CORS for the origins that are configured, with credentials."""
+    """Add CORS headers for the origins of ``SSE_PUSH_CORS_ORIGINS``."""
     origins = current_state().config.cors_origins
     if not origins:
         return answer
@@ -110,9 +109,9 @@ def allow_origin(answer: Response) -> Response:
 
 
 def authenticate(state: State) -> str | None:
-    """The id of who asks, ``None`` if anonymous.
+    """The id of the user who sent this request, or ``None`` if anonymous.
 
-    Ends the request with 401 or 403 where the authorizer says no.
+    Ends the request with 401 or 403 if the authorizer refuses it.
     """
     setup = state.setup
     loaded = setup.user_loader() if setup.user_loader is not None else None
@@ -120,10 +119,10 @@ def authenticate(state: State) -> str | None:
         user_id = None if loaded is None else id_text(loaded)
     except EventError as error:
         raise ConfigError(
-            f"user_loader gives the user's id or None, not {loaded!r}. {error}"
+            f"user_loader must return the user's id or None, not {loaded!r}. {error}"
         ) from error
     if setup.authorizer is not None and not setup.authorizer(user_id):
         if user_id is None:
             abort(401, "This stream needs a user: log in.")
-        abort(403, "This user may not open this stream.")
+        abort(403, "This user is not allowed to open this stream.")
     return user_id

@@ -1,4 +1,4 @@
-"""The configuration: read once from ``app.config``, checked, frozen."""
+"""The configuration: read once from ``app.config``, checked, and then immutable."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ SCHEMES = (
     "valkeys",
     "redis+sentinel",
     "rediss+sentinel",
+    "unix",
 )
 
 _log = logging.getLogger("flask_sse_push")
@@ -28,7 +29,7 @@ _Check = Callable[[Any], Any]
 
 
 class _Refused(ValueError):
-    """Raised by a check; its text completes "<key> must be"."""
+    """Raised by a check; its text completes the sentence "<key> must be ..."."""
 
 
 def _whole(least: int, *, optional: bool = False) -> _Check:
@@ -37,7 +38,7 @@ def _whole(least: int, *, optional: bool = False) -> _Check:
             return None
         if type(value) is not int or value < least:
             raise _Refused(
-                f"a whole number from {least}" + (" or None" if optional else "")
+                f"a whole number, {least} or more" + (", or None" if optional else "")
             )
         return value
 
@@ -49,7 +50,9 @@ def _seconds(*, optional: bool = False) -> _Check:
         if value is None and optional:
             return None
         if type(value) not in (int, float) or not 0 < value < float("inf"):
-            raise _Refused("seconds, above 0" + (" or None" if optional else ""))
+            raise _Refused(
+                "a number of seconds above 0" + (", or None" if optional else "")
+            )
         return float(value)
 
     return check
@@ -74,13 +77,15 @@ def _backend_url(value: Any) -> str:
 
 def _url_prefix(value: Any) -> str:
     if not isinstance(value, str) or not _PATH.fullmatch(value):
-        raise _Refused("a path such as /sse, without spaces, brackets and a last /")
+        raise _Refused(
+            "a path such as /sse, without spaces, brackets or a / at the end"
+        )
     return value
 
 
 def _key_prefix(value: Any) -> str:
     if not isinstance(value, str) or not value or set(value) & set("{} \r\n\0"):
-        raise _Refused("text without braces, spaces and line ends")
+        raise _Refused("text without braces, spaces or line breaks")
     return value
 
 
@@ -108,7 +113,7 @@ def _key(default: Any, check: _Check, *, repr: bool = True) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What ``SSE_PUSH_*`` keys say; each field is the key's rest in lower case."""
+    """The ``SSE_PUSH_*`` settings; a field is the key without prefix, in lower case."""
 
     backend_url: str = _key("memory://", _backend_url, repr=False)
     url_prefix: str = _key("/sse", _url_prefix)
@@ -137,14 +142,14 @@ class Config:
 
     @property
     def is_memory(self) -> bool:
-        """Whether the log is in the memory of one process."""
+        """Whether the event log is in the memory of one process."""
         return self.backend_url[:7].lower() == "memory:"
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Config:
         """Read the ``SSE_PUSH_*`` keys of ``app.config``.
 
-        :raises ConfigError: a value is wrong; the text names its key.
+        :raises ConfigError: a value is wrong; the message names its key.
         """
         values = {}
         for entry in fields(cls):
@@ -153,19 +158,21 @@ class Config:
                 try:
                     values[entry.name] = entry.metadata["check"](mapping[key])
                 except _Refused as error:
-                    # A URL may hold a password: it is shown nowhere.
+                    # A URL may contain a password, so no message shows it.
                     is_secret = entry.name == "backend_url"
                     but = "" if is_secret else f", not {mapping[key]!r}"
                     raise ConfigError(f"{key} must be {error}{but}.") from None
         known = {PREFIX + entry.name.upper() for entry in fields(cls)}
         for key in mapping:
             if key.startswith(PREFIX) and key not in known:
-                _log.warning("%s is no setting of flask_sse_push; is it misspelt?", key)
+                _log.warning(
+                    "%s is not a setting of flask_sse_push; check the spelling", key
+                )
         config = cls(**values)
         if config.max_event_bytes > config.max_pending_bytes:
             raise ConfigError(
                 "SSE_PUSH_MAX_PENDING_BYTES must be at least SSE_PUSH_MAX_EVENT_BYTES "
-                f"({config.max_event_bytes}), not {config.max_pending_bytes}: one "
-                "event could close its client."
+                f"({config.max_event_bytes}), not {config.max_pending_bytes}: "
+                "otherwise one large event could close the connection it is sent to."
             )
         return config

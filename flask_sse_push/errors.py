@@ -1,4 +1,4 @@
-"""The errors this package raises; every text says what to do."""
+"""The errors this package raises; every message says what to do."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ class SSEPushError(Exception):
 
 
 class ConfigError(SSEPushError):
-    """Raised when a setting is wrong, an extra is missing, or the server cannot work.
+    """Raised when a setting is wrong, an extra is missing or the server is unsuitable.
 
-    The text names the key or the command that puts it right.
+    The message names the setting to change or the command to run.
     """
 
 
 class PayloadError(SSEPushError):
-    """Raised when the data of an event does not fit its schema; nothing was sent.
+    """Raised when the data of an event does not match its schema; nothing was sent.
 
     :param event: the event's name.
-    :param messages: field name to a list of texts, as marshmallow gives them.
+    :param messages: a list of messages for each field name, as marshmallow returns it.
     """
 
     def __init__(self, event: str, messages: dict[str, Any]) -> None:
         self.event = event
         self.messages = messages
-        super().__init__(f"The data of event {event!r} was refused: {messages}")
+        super().__init__(f"The data of the event {event!r} is not valid: {messages}")
 
 
 class EventError(SSEPushError, ValueError):
-    """Raised when an event cannot be put on the wire: a bad id, name or channel."""
+    """Raised when an event cannot be sent: a bad id, name, channel or option."""
 
 
 class BackendError(SSEPushError):
@@ -38,16 +38,18 @@ class BackendError(SSEPushError):
 
 
 class OutboxFull(BackendError):
-    """Raised when the outbox holds as many events as it may; the event was not sent.
+    """Raised when the outbox is full; the event was not sent.
 
-    :param count: events waiting.
+    ``SSE_PUSH_OUTBOX_SIZE`` is the most events that may wait.
+
+    :param count: how many events wait in the outbox.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
         super().__init__(
-            f"The outbox is full: {count} events wait for the backend. Try again when "
-            "it is reachable, or raise SSE_PUSH_OUTBOX_SIZE."
+            f"The outbox is full: {count} events wait for the event log. Try again "
+            "when SSE_PUSH_BACKEND_URL is reachable, or raise SSE_PUSH_OUTBOX_SIZE."
         )
 
 

@@ -1,4 +1,4 @@
-"""The extension: what an application sets up, and the verbs its code calls."""
+"""The extension object: an application sets it up and calls its verbs."""
 
 from __future__ import annotations
 
@@ -30,33 +30,34 @@ class SSEPush(Verbs):
     """Pushes events from a Flask application to its users.
 
     The verbs act for the current application. Outside of an application context they
-    act for the one application the object was set up for, if it is only one.
+    act for the application the object was set up for, if there is exactly one.
 
-    :param app: set up at once; else call :meth:`init_app`.
+    :param app: an application to set up at once; otherwise call :meth:`init_app`.
     """
 
     def __init__(self, app: Flask | None = None) -> None:
         self._setup = Setup()
-        # The only one so far; with a second, a verb must be told which is meant.
+        # If there is only one application, verbs need no application context.
         self._applications = 0
         self._only: Callable[[], State | None] = lambda: None
         if app is not None:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Set an application up: read its configuration, add the routes.
+        """Set up an application: read its configuration and add the routes.
 
-        Opens no socket and starts nothing; that happens when a process first needs it.
+        This opens no socket and starts no thread or greenlet; each process does so when
+        it first needs one.
 
-        :raises ConfigError: a ``SSE_PUSH_*`` value is wrong, or the application has an
-            SSEPush already.
+        :raises ConfigError: an ``SSE_PUSH_*`` value is wrong, or the application is
+            set up already.
         """
         if not isinstance(app, Flask):
-            raise ConfigError(f"init_app takes a Flask application, not {app!r}.")
+            raise ConfigError(f"init_app needs a Flask application, not {app!r}.")
         if EXTENSION in app.extensions:
             raise ConfigError(
-                f"The application {app.name!r} has an SSEPush already: call init_app "
-                "once."
+                f"SSEPush is already set up for the application {app.name!r}: call "
+                "init_app only once."
             )
         config = Config.from_mapping(app.config)
         state = State(app, config, self._setup)
@@ -66,27 +67,28 @@ class SSEPush(Verbs):
         self._only = weakref.ref(state)
 
     def user_loader(self, function: _UserLoader) -> _UserLoader:
-        """Register who tells the id of the user that asks for a stream.
+        """Register the function that returns the id of the user who opens a stream.
 
-        :param function: called in the stream's request context, gives the id or
+        :param function: called in the stream's request context; returns the user id, or
             ``None`` for an anonymous client.
         """
         self._setup.user_loader = function
         return function
 
     def groups_loader(self, function: _GroupsLoader) -> _GroupsLoader:
-        """Register who tells the groups that a user's stream joins.
+        """Register the function that returns the groups that a user's stream joins.
 
-        :param function: takes the user id, which is text, gives names of groups.
+        :param function: takes the user id, as text; returns a list of group names.
         """
         self._setup.groups_loader = function
         return function
 
     def authorizer(self, function: _Authorizer) -> _Authorizer:
-        """Register who decides whether a client may open a stream.
+        """Register the function that decides whether a client may open a stream.
 
-        :param function: takes the user id, as text, or ``None``; ``False`` ends the
-            request with 401 for an anonymous client, 403 for a user.
+        :param function: takes the user id, as text, or ``None``. If it returns
+            ``False``, the request ends with status 401 for an anonymous client and 403
+            for a user.
         """
         self._setup.authorizer = function
         return function
@@ -98,26 +100,27 @@ class SSEPush(Verbs):
     ) -> Response:
         """Answer the current request with a stream, in a route of your own.
 
-        Authenticate first: whoever gets the response gets the user's events.
+        Authenticate the user first: whoever gets the response gets the user's events.
 
-        :param user_id: whose events; ``None`` for broadcasts only.
-        :param groups: names of the groups it joins; a function that tells them where
-            :meth:`join` and :meth:`leave` may be called while it looks them up.
+        :param user_id: the user whose events are sent; ``None`` for broadcasts only.
+        :param groups: names of the groups that the stream joins, or a function that
+            returns them; then no :meth:`join` or :meth:`leave` is missed while it looks
+            them up.
         """
         return current_state().engine.streams.respond(user_id, groups)
 
     def health(self) -> dict[str, Any]:
-        """How the extension fares, JSON-ready.
+        """The state of the extension, as a dict that can be sent as JSON.
 
-        ``isHealthy`` says whether events get through, not whether anybody listens.
+        ``isHealthy`` says whether events can be sent, not whether anybody is connected.
         """
         return self._state().engine.health()
 
     def check_health(self) -> dict[str, Any]:
-        """Raise where :meth:`health` would say that events do not get through.
+        """Like :meth:`health`, but raise an error if events cannot be sent.
 
-        :returns: what :meth:`health` does.
-        :raises OutboxFull: no more events can be accepted.
+        :returns: the same as :meth:`health`.
+        :raises OutboxFull: the outbox is full.
         :raises BackendError: the backend cannot be reached.
         """
         health = self.health()
@@ -126,7 +129,7 @@ class SSEPush(Verbs):
                 raise OutboxFull(health["outboxEvents"])
             raise BackendError(
                 "The backend of SSE_PUSH_BACKEND_URL cannot be reached; "
-                f"{health['outboxEvents']} events wait for it."
+                f"{health['outboxEvents']} events wait in the outbox."
             )
         return health
 
@@ -146,10 +149,13 @@ class SSEPush(Verbs):
         if self._applications == 1 and state is not None:
             return state
         if not self._applications:
-            raise ConfigError("SSEPush is set up for no application: call init_app.")
+            raise ConfigError(
+                "SSEPush is not set up for any application: call init_app first."
+            )
         raise ConfigError(
-            f"SSEPush was set up for {self._applications} applications and none is "
-            "current: wrap the call in 'with app.app_context():'."
+            f"SSEPush is set up for {self._applications} applications, and there is no "
+            "application context that says which one is meant: put the call inside "
+            "'with app.app_context():'."
         )
 
 
@@ -157,7 +163,7 @@ def _send_for(
     app: object, channel: Channel, event: str, data: object, options: SendKeywords
 ) -> Receipt:
     """Send for the application that sent a signal."""
-    # current_app, a proxy, stands for its application.
+    # Receivers may have been sent current_app, which is only a proxy.
     if isinstance(app, LocalProxy):
         app = app._get_current_object()
     sender = state_of(app).sender  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Figures for Prometheus; needs the extra ``metrics``."""
+"""Metrics for Prometheus; needs the extra ``metrics``."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
     from .application.state import State
 
-# Name, what it is, and its key in the report of health().
+# The metric's name, its description, and its key in the result of health().
 _GAUGES = (
-    ("connections", "Open streams, over all workers.", "connectedClients"),
-    ("worker_connections", "Open streams of this process.", "workerClients"),
-    ("outbox_events", "Events that wait for the backend.", "outboxEvents"),
-    ("history_bytes", "Bytes of history this process keeps.", "historyBytes"),
-    ("healthy", "Whether events get through, 1 or 0.", "isHealthy"),
+    ("connections", "Open connections, over all workers.", "connectedClients"),
+    ("worker_connections", "Open connections of this process.", "workerClients"),
+    ("outbox_events", "Events that wait in the outbox.", "outboxEvents"),
+    ("history_bytes", "Bytes of history in this process.", "historyBytes"),
+    ("healthy", "1 if events can be sent, else 0.", "isHealthy"),
 )
 
 
 class Metrics(Collector):
-    """What the extension does, as metrics of one registry of ``prometheus_client``.
+    """The extension's metrics, in one registry of ``prometheus_client``.
 
     The gauges are read from :meth:`~flask_sse_push.SSEPush.health` at each scrape; the
     counters count the signals of this process. Each metric has the label ``app``, the
-    name of the application: those that share a registry need different names, and
-    share one ``Metrics``.
+    name of the application. Applications that share a registry share one ``Metrics``
+    and need different names.
 
-    :param app: set up at once; else call :meth:`init_app`.
-    :param registry: what it registers with.
+    :param app: an application to add at once; otherwise call :meth:`init_app`.
+    :param registry: the registry that gets the metrics.
     :raises ConfigError: the registry has a ``Metrics`` already.
     """
 
@@ -57,24 +57,24 @@ class Metrics(Collector):
             registry.register(self)
         except ValueError as error:
             raise ConfigError(
-                "This registry has the metrics already: call init_app() of the Metrics "
-                "that it has, or give this one a CollectorRegistry of its own."
+                "This registry already has a Metrics: call init_app() of that Metrics, "
+                "or pass this one a CollectorRegistry of its own."
             ) from error
         self._published = Counter(
             "sse_push_events_published",
-            "Events sent to a user, a group or all.",
+            "Events that were sent, by the kind of channel.",
             ("app", "kind"),
             registry=registry,
         )
         self._failed = Counter(
             "sse_push_events_failed",
-            "Events that were not sent, by the error's class.",
+            "Events that were not sent, by the class of the error.",
             ("app", "error"),
             registry=registry,
         )
         self._ended = Counter(
             "sse_push_streams_ended",
-            "Streams that ended, by the reason.",
+            "Connections that ended, by reason.",
             ("app", "reason"),
             registry=registry,
         )
@@ -82,9 +82,9 @@ class Metrics(Collector):
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Add an application, after its ``SSEPush.init_app``.
+        """Add an application. Call ``SSEPush.init_app`` for it first.
 
-        :raises ConfigError: the application has no SSEPush.
+        :raises ConfigError: SSEPush is not set up for the application.
         """
         self._states[app.name] = state_of(app)
         event_published.connect(self._count_published, sender=app)
@@ -92,14 +92,14 @@ class Metrics(Collector):
         client_disconnected.connect(self._count_ended, sender=app)
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """The gauges without values: registering asks no backend for any."""
+        """The gauges without values, so that registering does not ask the backend."""
         return [
             GaugeMetricFamily(f"sse_push_{name}", text, labels=("app",))
             for name, text, _ in _GAUGES
         ]
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """The gauges as they are now."""
+        """The gauges with their current values."""
         families = self.describe()
         for app, state in list(self._states.items()):
             health = state.engine.health()

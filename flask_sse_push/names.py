@@ -1,4 +1,4 @@
-"""The vocabulary of events: their names, and the words their payloads may use."""
+"""The names of the built-in events, and the values that their data may have."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EventName(StrEnum):
 
 
 class Priority(StrEnum):
-    """How soon an event leaves when several wait to be sent."""
+    """Which event is sent first when several wait in the outbox."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -43,7 +43,7 @@ class Priority(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The place in the queue: 0 (``URGENT``) leaves first, 3 (``LOW``) last."""
+        """The order of sending: 0 (``URGENT``) is first, 3 (``LOW``) last."""
         return _RANKS[self]
 
 
@@ -73,7 +73,7 @@ class Severity(StrEnum):
 
 
 class AnnouncementPriority(StrEnum):
-    """The ``priority`` of an ``announcement``; not the order in which it leaves."""
+    """The ``priority`` in the data of an ``announcement``; not the sending order."""
 
     LOW = "low"
     MEDIUM = "medium"

@@ -1,7 +1,7 @@
 """The types of the built-in events' data, for type checkers and editors.
 
-The keys are spelled as Python callers write them; the schemas accept the wire's
-camelCase spelling too. Annotate a payload to have it checked before it runs::
+The keys are in Python's snake_case; the schemas accept the camelCase of the wire too.
+Annotate a payload so that a type checker finds mistakes in it::
 
     data: OrderUpdatePayload = {"order_id": order.id, "status": "shipped"}
     sse.send_to_user(order.user_id, EventName.ORDER_UPDATE, data)
@@ -24,10 +24,10 @@ from .names import (
 )
 
 IdValue: TypeAlias = str | int | UUID
-"""What identifies something; sent as a string."""
+"""An id; it is sent as text."""
 
 TimestampValue: TypeAlias = str | datetime
-"""An ISO 8601 string, or a datetime (a naive one is taken as UTC)."""
+"""ISO 8601 text, or a datetime (one without a time zone is taken as UTC)."""
 
 NotificationTypeValue: TypeAlias = (
     NotificationType | Literal["info", "warning", "error", "success"]
@@ -52,7 +52,7 @@ class _CommonPayload(TypedDict):
 
 
 class BasePayload(_CommonPayload):
-    """What any payload may have."""
+    """The keys that the data of every event may have."""
 
     priority: NotRequired[PriorityValue]
 
@@ -168,9 +168,9 @@ class SystemHealthPayload(BasePayload):
 
 
 class LiveUpdatePayload(BasePayload):
-    """``live-update``: these keys are checked; any others may stand beside them.
+    """``live-update``: these keys are checked, and any others are allowed.
 
-    A ``TypedDict`` cannot say "and any other key": pass those in a plain dict.
+    A ``TypedDict`` cannot allow arbitrary keys: use a plain dict for those.
     """
 
 

@@ -1,7 +1,7 @@
-"""Blinker signals: those that send events, and those that tell what happened.
+"""Blinker signals: some send events, the others report what has happened.
 
-In, sent by your code with the Flask application as sender. They do what the verbs do,
-with the same errors, and take the verbs' options as well:
+Your code sends these, with the Flask application as sender. They do what the verbs do,
+raise the same errors, and take the verbs' options as well:
 
 ``user_event``
     ``user_id=, event=, data=``
@@ -10,7 +10,7 @@ with the same errors, and take the verbs' options as well:
 ``broadcast_event``
     ``event=, data=``
 
-Out, sent by the extension with the Flask application as sender:
+The extension sends these, with the Flask application as sender:
 
 ``client_connected``
     ``user_id=`` (text or ``None``)
@@ -48,14 +48,16 @@ event_failed = _signals.signal("sse-push-event-failed")
 
 
 def announce(signal: NamedSignal, sender: object, **what: Any) -> None:
-    """Send a signal; an error of one receiver reaches neither the caller nor others.
+    """Send a signal. If a receiver raises, the error is logged and the others run.
 
     :param sender: the Flask application.
-    :param what: the signal's keywords.
+    :param what: the signal's keyword arguments.
     """
     if signal.receivers:
         for receiver in signal.receivers_for(sender):
             try:
                 receiver(sender, **what)
             except Exception:
-                _log.exception("A receiver of the signal %s failed", signal.name)
+                _log.exception(
+                    "A receiver of the signal %s raised an error", signal.name
+                )

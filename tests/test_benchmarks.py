@@ -1,6 +1,6 @@
 """The benchmarks run, lose nothing, and their figures can be plotted.
 
-What they measure is not judged here: that takes a machine of one's own.
+The measured values are not checked, because that needs a machine with no other work.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def test_a_small_run_loses_nothing_and_can_be_plotted(tmp_path: Path) -> None:
         output, _ = run.communicate(timeout=RUN_SECONDS)
     finally:
         if run.poll() is None:
-            # It ends its servers first.
+            # It stops its servers first.
             run.send_signal(signal.SIGTERM)
             run.wait(15)
     assert run.returncode == os.EX_OK, output

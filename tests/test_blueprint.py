@@ -1,19 +1,22 @@
-"""The routes: who may open a stream, acknowledgements, health, other origins."""
+"""The routes: authorization, acknowledgements, health, and CORS."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from flask import Flask, request
+from flask import Flask, Response, abort, request
+from werkzeug.datastructures import WWWAuthenticate
 
 from flask_sse_push import ConfigError, SSEPush
+from flask_sse_push.application.state import state_of
+from tests.support.redis_server import RedisServer
 
 
 @pytest.mark.parametrize("loaded", [object(), "", 1.5, True])
 def test_a_user_loader_gives_an_id(app: Flask, sse: SSEPush, loaded: object) -> None:
     sse.user_loader(lambda: loaded)
-    with pytest.raises(ConfigError, match="user_loader gives"):
+    with pytest.raises(ConfigError, match="user_loader must return"):
         app.test_client().get("/sse/stream")
 
 
@@ -58,7 +61,9 @@ def test_a_groups_loader_is_not_asked_for_nobody(app: Flask, sse: SSEPush) -> No
 def test_groups_are_several_names(app: Flask, sse: SSEPush) -> None:
     sse.user_loader(lambda: 1)
     sse.groups_loader(lambda user_id: "admins")
-    with pytest.raises(ConfigError, match="groups_loader gives several names"):
+    with pytest.raises(
+        ConfigError, match="groups_loader must return a list of group names"
+    ):
         app.test_client().get("/sse/stream")
 
 
@@ -83,6 +88,53 @@ def test_acknowledging_takes_json_only(app: Flask, sse: SSEPush) -> None:
     client = app.test_client()
     assert client.post("/sse/ack", data={"id": "5-1"}).status_code == 415
     assert client.get("/sse/ack").status_code == 405
+
+
+def test_nobody_in_particular_has_no_mailbox(app: Flask, sse: SSEPush) -> None:
+    answer = app.test_client().post("/sse/ack", json={"id": "1-1"})
+    assert answer.status_code == 401
+    assert answer.json == {
+        "error": "Unauthorized",
+        "message": "Only a user has a mailbox: log in.",
+    }
+
+
+def test_a_loader_may_end_the_request_in_its_own_way(app: Flask, sse: SSEPush) -> None:
+    @sse.user_loader
+    def load() -> str:
+        if "own" in request.args:
+            abort(Response("mine", status=402))
+        abort(401, www_authenticate=WWWAuthenticate("basic", {"realm": "shop"}))
+
+    client = app.test_client()
+    answer = client.get("/sse/stream")
+    assert (answer.status_code, answer.is_json) == (401, True)
+    assert answer.headers["WWW-Authenticate"] == "Basic realm=shop"
+    own = client.get("/sse/stream?own")
+    assert (own.status_code, own.text) == (402, "mine")
+
+
+@pytest.mark.redis
+def test_while_redis_is_away_clients_are_told_to_come_again(app: Flask) -> None:
+    with RedisServer() as server:
+        app.config["SSE_PUSH_BACKEND_URL"] = server.url
+        sse = SSEPush(app)
+        sse.user_loader(lambda: "1")
+        client = app.test_client()
+        sse.send_to_user("1", "n", {}).wait(5)
+        server.stop()
+        acknowledged = client.post("/sse/ack", json={"id": "1-1"})
+        assert (acknowledged.status_code, acknowledged.is_json) == (503, True)
+        health = client.get("/sse/health")
+        assert health.status_code == 503
+        assert health.json is not None
+        assert health.json["isHealthy"] is False
+        assert health.json["connectedClients"] == 0
+        # Any other status than 200 would end an EventSource for good.
+        stream = client.get("/sse/stream")
+        assert stream.status_code == 200
+        assert stream.data.startswith(b"retry: ")
+        state_of(app).engine.backend.stop()
 
 
 def test_health_and_the_client_script(app: Flask, sse: SSEPush) -> None:

@@ -1,4 +1,4 @@
-"""Every key, and that a wrong value is named at once."""
+"""Every setting, and that a wrong value raises an error that names its key."""
 
 from __future__ import annotations
 
@@ -61,12 +61,14 @@ def test_what_is_set_is_read_and_the_rest_has_defaults() -> None:
             "SSE_PUSH_HEARTBEAT_SECONDS": 5,
             "SSE_PUSH_CORS_ORIGINS": "https://shop.example",
             "SSE_PUSH_MAX_CONNECTIONS": None,
+            "SSE_PUSH_MAX_CONNECTION_SECONDS": None,
             "OTHER": 1,
         }
     )
     assert config.heartbeat_seconds == 5.0
     assert config.cors_origins == ("https://shop.example",)
     assert config.max_connections is None
+    assert config.max_connection_seconds is None
     assert (config.backend_url, config.url_prefix) == ("memory://", "/sse")
     assert (config.retry_ms, config.handoff) == (3000, "auto")
 
@@ -76,4 +78,4 @@ def test_a_key_that_is_none_of_ours_is_logged(
 ) -> None:
     with caplog.at_level(logging.WARNING, "flask_sse_push"):
         Config.from_mapping({"SSE_PUSH_HEARTBEAT": 5})
-    assert "SSE_PUSH_HEARTBEAT is no setting" in caplog.text
+    assert "SSE_PUSH_HEARTBEAT is not a setting" in caplog.text

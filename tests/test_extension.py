@@ -1,4 +1,4 @@
-"""The extension in an application: set-up, and what it starts and leaves."""
+"""The extension in an application: setting it up, what it starts, and clean-up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_two_applications_and_two_extensions_keep_apart() -> None:
 
 
 def test_after_a_second_application_verbs_need_a_context(app: Flask) -> None:
-    # Also when the first is gone, but for the garbage collector.
+    # Even if the first application is no longer in use.
     sse = SSEPush(app)
     sse.broadcast("x", {})
     with Flask("second").app_context():
@@ -47,7 +47,7 @@ def test_after_a_second_application_verbs_need_a_context(app: Flask) -> None:
 def test_before_init_app_the_error_names_it() -> None:
     with pytest.raises(ConfigError, match="call init_app"):
         SSEPush().broadcast("x", {})
-    with pytest.raises(ConfigError, match="takes a Flask application"):
+    with pytest.raises(ConfigError, match="needs a Flask application"):
         SSEPush("app")  # type: ignore[arg-type]
 
 
@@ -102,7 +102,7 @@ def test_init_app_starts_nothing(app: Flask) -> None:
 
 def test_without_open_streams_no_thread_is_left(app: Flask, sse: SSEPush) -> None:
     app.config["SSE_PUSH_HEARTBEAT_SECONDS"] = 1
-    # Threads of earlier tests may end meanwhile.
+    # Threads of earlier tests may end in the meantime.
     before = set(threading.enumerate())
     responses = [app.test_client().get("/sse/stream", buffered=False) for _ in "abc"]
     assert set(threading.enumerate()) - before

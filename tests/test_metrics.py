@@ -33,13 +33,13 @@ def registry() -> CollectorRegistry:
 
 
 def scrape(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
-    """What Prometheus reads: the sample's name and its labels' values, to the value."""
+    """The samples that Prometheus reads: values by name and label values."""
     text = generate_latest(registry).decode()
     found: dict[tuple[str, ...], float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             key = (sample.name, *sample.labels.values())
-            assert key not in found, f"{key} is there twice"
+            assert key not in found, f"{key} occurs twice"
             found[key] = sample.value
     return found
 
@@ -67,7 +67,7 @@ def test_an_application_that_is_not_healthy_says_so(
     app.config["SSE_PUSH_OUTBOX_SIZE"] = 1
     SSEPush(app)
     Metrics(app, registry)
-    # One event on its way, of one that may wait.
+    # One event is being sent, and only one may wait.
     state_of(app).engine.outbox._leaving = 1
     found = scrape(registry)
     assert found["sse_push_healthy", "tests"] == 0

@@ -1,4 +1,4 @@
-"""Signals that send, and signals that tell; a receiver's fault harms nobody."""
+"""The signals: an error in a receiver affects neither sender nor other receivers."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_fault_at_the_start_of_a_stream_does_not_end_it(
 
 
 class Interrupted(BaseException):
-    """What ends a request from outside, such as ``gevent.Timeout``."""
+    """An exception that ends a request from outside, such as ``gevent.Timeout``."""
 
 
 def test_a_request_that_is_interrupted_leaves_no_stream_open(

@@ -1,4 +1,4 @@
-"""What type checkers tell users of the package: good calls pass, bad ones do not."""
+"""Type checkers accept correct calls of the package and reject wrong ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mypy import api
 
 
 def check(tmp_path: Path, cache: Path, snippet: str) -> dict[int, str]:
-    """Run ``mypy --strict`` over a snippet; line number to the errors' texts."""
+    """Run ``mypy --strict`` over a snippet; return the errors by line number."""
     path = tmp_path / "snippet.py"
     path.write_text(snippet)
     output, trouble, _ = api.run(
@@ -29,7 +29,7 @@ def check(tmp_path: Path, cache: Path, snippet: str) -> dict[int, str]:
 
 
 def line(snippet: str, mark: str) -> int:
-    """The number of the one line with a mark."""
+    """The number of the only line that contains a mark."""
     [number] = [n for n, text in enumerate(snippet.splitlines(), 1) if mark in text]
     return number
 
@@ -91,7 +91,7 @@ def bad() -> None:
 def test_good_calls_pass_and_bad_ones_do_not(
     tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    # Without pytest's cache (-p no:cacheprovider) mypy starts anew.
+    # Without pytest's cache (-p no:cacheprovider) mypy starts without a cache.
     cache: pytest.Cache | None = getattr(pytestconfig, "cache", None)
     found = check(tmp_path, cache.mkdir("mypy") if cache else tmp_path, SNIPPET)
     expected = {

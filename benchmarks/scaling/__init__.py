@@ -1,8 +1,8 @@
-"""``python -m benchmarks.scaling``: what workers cost that share one Valkey.
+"""``python -m benchmarks.scaling``: the cost of workers that share one Valkey.
 
 The workers and Valkey are on one core, the load client and the publishing script on
-another; CPU times are of single processes and exact. ``docs/scaling.rst`` explains
-the figures and plans with them.
+another; CPU times are exact and for single processes. ``docs/scaling.rst`` explains the
+figures and uses them for planning.
 """
 
 from __future__ import annotations

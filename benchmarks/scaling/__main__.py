@@ -9,7 +9,7 @@ from benchmarks.scaling import main
 
 
 def interrupt(*_: object) -> None:
-    """SIGTERM ends the run as Ctrl-C does: every server is ended first."""
+    """SIGTERM ends the run like Ctrl-C: all servers are stopped first."""
     raise KeyboardInterrupt
 
 

@@ -1,4 +1,4 @@
-"""The command line, and the parts in their order."""
+"""The command line, and the parts in the order they run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.table import columns
 
 Part = Callable[[Valkey, Effort], Table]
 
-# What is measured in each part, by name.
+# The parts of the measurement, by name.
 PARTS: dict[str, Part] = {
     "throughput": throughput,
     "foreign": foreign,
@@ -35,8 +35,12 @@ PARTS: dict[str, Part] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure all parts, each with a Valkey of its own; 1 when events went wrong."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling")
-    parser.add_argument("--only", metavar="PARTS", help=f"of {','.join(PARTS)}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures too")
+    parser.add_argument(
+        "--only", metavar="PARTS", help=f"measure only these: {','.join(PARTS)}"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the figures to FILE"
+    )
     parser.add_argument("--quick", action="store_true", help="a smoke test")
     options = parser.parse_args(arguments)
     names = options.only.split(",") if options.only else list(PARTS)

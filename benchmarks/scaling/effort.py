@@ -1,23 +1,23 @@
-"""How much a run does, and how long it may take."""
+"""How much work a run does, and how long it may take."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# How long at most a round waits for its events.
+# The longest time, in seconds, that a round waits for its events.
 SECONDS = 120.0
-# Users to whom events go that are nobody's here.
+# Users without connections here, to whom events are sent.
 OTHERS = 500
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much of everything one run does.
+    """How much work one run does.
 
-    :param rounds: of each; a figure is their median.
+    :param rounds: rounds of each measurement; a figure is their median.
     :param events: published in one round, by library and by whom.
-    :param foreign: events for others in one round.
-    :param log: entries that a worker finds at its start.
+    :param foreign: events for users of other workers in one round.
+    :param log: entries in the event log when a worker starts.
     """
 
     rounds: int = 3
@@ -39,7 +39,7 @@ class Effort:
 
     @classmethod
     def quick(cls) -> Effort:
-        """Enough to see that everything works; the figures mean little."""
+        """Enough to see that everything works; the figures are not meaningful."""
         return cls(
             rounds=1,
             events=dict.fromkeys(cls().events, 200),

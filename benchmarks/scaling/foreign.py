@@ -1,4 +1,4 @@
-"""What a worker pays for events that are not for its clients."""
+"""The cost, for a worker, of events that are not for its clients."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def foreign(valkey: Valkey, effort: Effort) -> Table:
                 with workers.only(pid):
                     client.open([workers.stream_request(f"idle{n}") for n in range(3)])
             with workers.script(how, "other", OTHERS, rate) as script:
-                # It warms up, and history and the memory of nonces fill.
+                # Warm up: fill the history and the memory of nonces.
                 script.publish(1, int(rate) or effort.foreign * 3 // 2)
                 script.wait()
                 rounds = [
@@ -70,7 +70,7 @@ def _foreign_round(
     script.wait()
     after, server = workers.cpu_by_worker_ns(), valkey.cpu_ns() - server
     sent = valkey.sent_bytes() - sent
-    # What they use anyway, in as much time.
+    # The CPU that they use in the same time without events.
     wall = time.monotonic() - start
     idle, idle_server = workers.cpu_by_worker_ns(), valkey.cpu_ns()
     time.sleep(wall)

@@ -1,4 +1,4 @@
-"""How long workers take to agree on who is connected."""
+"""The time until all workers know who is connected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.scaling.workers import Workers, load_client
 def presence(
     workers: Workers, here: int, there: int, effort: Effort
 ) -> tuple[list[float], list[float]]:
-    """Milliseconds until one worker counts what came to, and left, another."""
+    """Milliseconds until a worker counts clients that came to, or left, another."""
     asking = http.client.HTTPConnection("127.0.0.1", workers.port, timeout=10)
 
     def clients() -> int:

@@ -13,7 +13,7 @@ from benchmarks.scaling.workers import Workers, load_client
 
 
 def reconnects(valkey: Valkey, effort: Effort) -> Table:
-    """What Valkey is asked while clients reconnect and resume."""
+    """The commands to Valkey while clients reconnect and resume."""
     many = effort.reconnecting
     count = many * effort.storms
     with Workers(valkey) as workers, load_client(workers) as client:
@@ -67,7 +67,7 @@ def reconnects(valkey: Valkey, effort: Effort) -> Table:
 
 
 def _resuming(workers: Workers, client: LoadClient, many: int) -> list[bytes]:
-    """Users that are connected, and the requests that give each one event again."""
+    """Connected users, and the requests with which each resumes one event."""
     with workers.script("all", "", 0) as script:
         script.publish(1, 1)
         script.wait()
@@ -87,6 +87,6 @@ def _resuming(workers: Workers, client: LoadClient, many: int) -> list[bytes]:
 
 
 def _difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    # INFO is this program's own question.
+    # INFO is sent by this program itself.
     changed = {name: count - before.get(name, 0) for name, count in after.items()}
     return {name: n for name, n in changed.items() if n and name != "info"}

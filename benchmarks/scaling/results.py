@@ -1,4 +1,4 @@
-"""What a part finds."""
+"""The results of a part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a worker takes to read the log at its start."""
+"""The time that a starting worker needs to read the event log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.scaling.workers import Workers, load_client
 
 
 def start(valkey: Valkey, effort: Effort) -> Table:
-    """A worker that starts with a full log."""
+    """The start of a worker with a full event log."""
     rows = [["", "s to first stream", "of it CPU", "MiB", "Valkey CPU s"]]
     figures: dict[str, Any] = {}
     for label, entries in (("empty log", 0), (f"{effort.log:,} entries", effort.log)):

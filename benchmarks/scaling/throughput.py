@@ -1,4 +1,4 @@
-"""Events as fast as they are taken, through views and from a script."""
+"""Events sent as fast as possible, through views and from a script."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from benchmarks.scaling.workers import FlaskSSEWorkers, Workers, load_client
 from benchmarks.wire import marked_body
 
 _CLIENTS = 50
-# Requests that one connection may have waiting for their answers, and connections.
+# The most unanswered requests of one connection, and the number of connections.
 _WINDOW, _PUBLISHERS = 16, 4
 
 
 @dataclass
 class Throughput:
-    """One round of publishing as fast as events are taken."""
+    """One round of publishing as fast as possible."""
 
     events_s: float
     worker_us: float
@@ -36,7 +36,7 @@ class Throughput:
 
 
 def throughput(valkey: Valkey, effort: Effort) -> Table:
-    """Events published until all clients of both workers have them, and the rival."""
+    """Events until all clients of both workers have them; the same for Flask-SSE."""
     rows = [
         [
             f"{_CLIENTS} clients over 2 workers",
@@ -54,7 +54,7 @@ def throughput(valkey: Valkey, effort: Effort) -> Table:
                 users = [f"u{number}" for number in range(_CLIENTS)]
                 workers.open(client, [""] * _CLIENTS if plain else users)
                 connections = valkey.clients()
-                # To several users at once, where a library knows how to.
+                # To several users at once, if the library supports it.
                 ways = [("view", how)]
                 ways += [("script", "batch")] if how == "each" else []
                 ways += [("script", how)]
@@ -107,7 +107,7 @@ def throughput(valkey: Valkey, effort: Effort) -> Table:
 def _through_views(
     workers: Workers, client: LoadClient, how: str, events: int, effort: Effort
 ) -> Throughput:
-    # One connection's requests are one after another: the order is then certain.
+    # Requests of one connection are handled in turn, so their order is defined.
     publishers: list[RequestConnection] = []
     pids = workers.pids()
     for number in range(1 if how == "all" else _PUBLISHERS):

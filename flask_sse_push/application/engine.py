@@ -21,16 +21,17 @@ from .presence import PresenceTeller
 
 _log = logging.getLogger("flask_sse_push")
 
-# Longest wait, in seconds, at the end of the process for events not yet in the log.
+# The longest wait, in seconds, at process exit for events not yet in the event log.
 _FLUSH_SECONDS = 2.0
 
 
 class Engine:
-    """Backend, outbox and streams of this process.
+    """The backend, outbox and streams of this process.
 
-    :param on_opened: told, by its user's id, about a stream that has opened.
-    :param on_ended: told about a stream that has ended.
-    :param on_failed: told about an event that the backend refuses for good.
+    :param on_opened: called with the user id when a stream has opened.
+    :param on_ended: called when a stream has ended.
+    :param on_failed: called with an event that the event log refuses for good, and the
+        error.
     :param presence: told who comes online and goes offline, over all workers.
     """
 
@@ -63,9 +64,9 @@ class Engine:
         self._on_ended(stream)
 
     def append(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
-        """Put events into the log, through the outbox where that may take time.
+        """Append events to the event log; if it is remote, through the outbox.
 
-        :raises OutboxFull: as many events wait as may.
+        :raises OutboxFull: the outbox is full.
         """
         for one in outgoing:
             event = one.event
@@ -81,7 +82,7 @@ class Engine:
                 yield Receipt(is_here, self.backend.append([event])[0])
 
     def health(self) -> dict[str, Any]:
-        """How the extension fares; never raises."""
+        """The state of the extension; never raises."""
         backend = self.backend.health()
         hub = self.hub
         clients = hub.registry.count
@@ -103,12 +104,12 @@ class Engine:
         }
 
     def stop(self) -> None:
-        """End every stream, wait for the outbox a moment, let go of the backend."""
+        """Close every stream, wait briefly for the outbox, and stop the backend."""
         self.hub.shut_down()
         if not self.outbox.flush(_FLUSH_SECONDS):
             _log.error(
-                "%d events are lost: the backend did not take them before this process "
-                "ended",
+                "%d events in the outbox are lost: the event log "
+                "(SSE_PUSH_BACKEND_URL) did not accept them before this process exited",
                 len(self.outbox),
             )
         self.backend.stop()

@@ -1,4 +1,4 @@
-"""What the extension keeps for one application, in ``app.extensions["sse_push"]``."""
+"""The extension's state of one application, in ``app.extensions["sse_push"]``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXTENSION = "sse_push"
 
 @dataclass(slots=True)
 class Setup:
-    """What code has registered, for all applications of one ``SSEPush``."""
+    """The functions and rules registered with one ``SSEPush``, for all applications."""
 
     user_loader: Callable[[], object] | None = None
     groups_loader: Callable[[str], Iterable[str]] | None = None
@@ -44,13 +44,13 @@ class Setup:
 
 
 class State:
-    """One application's configuration, sender, and engine in this process.
+    """One application's configuration and sender, and its engine in this process.
 
-    :param app: held weakly: it is the sender of signals.
+    :param app: the sender of signals; only a weak reference is kept.
     """
 
     def __init__(self, app: Flask, config: Config, setup: Setup) -> None:
-        # Made to be checked: each process makes its own when it needs one.
+        # Made only to check the settings: each process makes its own when needed.
         make_backend(config)
         self.config = config
         self.setup = setup
@@ -68,9 +68,10 @@ class State:
 
     @property
     def engine(self) -> Engine:
-        """This process's engine: after a fork, a new one.
+        """This process's engine. A forked process makes a new one.
 
-        :raises ConfigError: the memory backend under a server of several processes.
+        :raises ConfigError: the backend is ``memory://`` and the server runs several
+            processes.
         """
         if self.config.is_memory:
             _refuse_other_processes()
@@ -119,14 +120,16 @@ def _hears_of_presence() -> bool:
 def state_of(app: Flask) -> State:
     """The extension's state of an application.
 
-    :raises ConfigError: ``init_app`` was not called for it, or it is none.
+    :raises ConfigError: ``app`` is not an application, or it was not passed to
+        ``init_app``.
     """
     if not isinstance(app, Flask):
-        raise ConfigError(f"This takes a Flask application, not {app!r}.")
+        raise ConfigError(f"Expected a Flask application, not {app!r}.")
     state = app.extensions.get(EXTENSION)
     if state is None:
         raise ConfigError(
-            f"The application {app.name!r} has no SSEPush: call sse.init_app(app)."
+            f"SSEPush is not set up for the application {app.name!r}: call "
+            "sse.init_app(app)."
         )
     return state  # type: ignore[no-any-return]
 
@@ -140,6 +143,6 @@ def _refuse_other_processes() -> None:
     if has_request_context() and request.environ.get("wsgi.multiprocess"):
         raise ConfigError(
             "This server runs several worker processes, but the memory backend reaches "
-            "one only: events would be lost. Set SSE_PUSH_BACKEND_URL to a Redis or "
-            "Valkey server (redis://host:6379/0), or run one worker."
+            "only one of them, so events would be lost. Set SSE_PUSH_BACKEND_URL to a "
+            "Redis or Valkey server (redis://host:6379/0), or run one worker."
         )

@@ -1,23 +1,23 @@
-/** Types of client.js, the browser's side of flask_sse_push. */
+/** Types of client.js, the browser client of flask_sse_push. */
 
-/** Reconnecting is "waiting"; "connecting" is only before the first answer. */
+/** "connecting" is only before the first answer; later reconnecting is "waiting". */
 export type State = "connecting" | "open" | "waiting" | "closed";
 
 /**
- * Why a stream is closed: the server ended it on purpose ("removed"), will not open
- * it ("refused": status 204, 401 or 403), or `close()` was called.
+ * Why a stream is closed: the server removed the client ("removed"), refused to open
+ * the stream ("refused": status 204, 401 or 403), or `close()` was called ("closed").
  */
 export type Reason = "removed" | "refused" | "closed";
 
-/** Events after `since` and up to `oldest` are no longer kept: fetch afresh. */
+/** Events after `since` and up to `oldest` may be missing: load the data again. */
 export interface Gap {
-  /** Where the client had got to; null where that is unknown. */
+  /** The last event id that the client had; null if unknown. */
   since: string | null;
-  /** Nothing is missing after this id; null where that is unknown. */
+  /** No event after this id is missing; null if unknown. */
   oldest: string | null;
 }
 
-/** The server ends this connection; only after "removed" it stays ended. */
+/** The server closes this connection. The client reconnects, except after "removed". */
 export interface Closing {
   reason: "removed" | "shutdown" | "age" | "overflow" | (string & {});
 }
@@ -34,13 +34,13 @@ export type Handlers<Events> = {
 };
 
 export interface Options<Events = Record<string, any>> {
-  /** Handlers by event name, as `Push.on`. */
+  /** Handlers by event name, as for `Push.on`. */
   events?: Handlers<Events & ControlEvents>;
-  /** Acknowledge by itself after an event's handlers ran. Default: true. */
+  /** Acknowledge each event automatically after its handlers ran. Default: true. */
   acknowledge?: boolean;
-  /** Default: `ack` beside the stream. */
+  /** Default: `ack`, relative to the stream's URL. */
   acknowledgeUrl?: string;
-  /** Send cookies to another origin too, as EventSource has it. Default: false. */
+  /** Send cookies to other origins too, as for EventSource. Default: false. */
   withCredentials?: boolean;
 }
 
@@ -53,7 +53,7 @@ export interface Push<Events = Record<string, any>> {
   readonly reason: Reason | null;
   /** The id of the newest event received, "" before the first. */
   readonly lastEventId: string;
-  /** Returns a function that takes the handler off again. */
+  /** Returns a function that removes the handler. */
   on<Name extends keyof ControlEvents>(
     name: Name,
     handler: Handler<ControlEvents[Name]>,
@@ -62,11 +62,11 @@ export interface Push<Events = Record<string, any>> {
     name: Name,
     handler: Handler<Events[Name]>,
   ): () => void;
-  /** Called now and at each change. Returns a function that takes it off again. */
+  /** Called now and at each change. Returns a function that removes the handler. */
   onState(handler: (state: State, reason: Reason | null) => void): () => void;
-  /** Resolves to whether the server accepted. */
+  /** Resolves to whether the server accepted the acknowledgement. */
   acknowledge(id: string): Promise<boolean>;
-  /** End the stream for good. */
+  /** Close the stream and do not reconnect. */
   close(): void;
 }
 

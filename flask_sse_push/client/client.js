@@ -1,5 +1,5 @@
 /**
- * The browser's side of flask_sse_push: an EventSource that does not give up.
+ * The browser client of flask_sse_push: an EventSource that does not give up.
  *
  *     <script type="module">
  *       import { connect } from "/sse/client.js";
@@ -9,32 +9,32 @@
  *       push.onState((state) => console.log(state));
  *     </script>
  *
- * EventSource comes back by itself after a lost connection, but ends for ever at any
- * status other than 200 (WHATWG HTML, 9.2.3 "fail the connection"). `connect` starts a
- * new one, with back-off and jitter, from the newest event it has seen.
+ * EventSource reconnects after a lost connection, but stops for good at any status other
+ * than 200 (WHATWG HTML, 9.2.3 "fail the connection"). `connect` then opens a new one,
+ * with back-off and jitter, and resumes after the newest event it has received.
  */
 
 const GAP = "sse-push-gap";
 const CLOSING = "sse-push-closing";
 const FIRST_DELAY_MS = 1000;
 const LONGEST_DELAY_MS = 30000;
-// A broadcast makes every page acknowledge: they spread over a few seconds.
+// Every page acknowledges a broadcast: a random delay spreads the requests.
 const ACKNOWLEDGE_MS = 1000;
 const ACKNOWLEDGE_SPREAD_MS = 4000;
 
-/** Statuses that mean no later attempt will be answered differently. */
+/** Statuses after which another attempt would get the same answer. */
 const FINAL_STREAM_STATUSES = new Set([204, 401, 403]);
 const FINAL_ACKNOWLEDGE_STATUSES = new Set([401, 403, 404]);
 
 /**
  * Open a stream of events.
  *
- * @param {string} url where the stream is, relative to the page.
+ * @param {string} url the stream's URL, relative to the page.
  * @param {object} [options]
- * @param {Object<string, Function>} [options.events] handlers by event name, as `on`.
- * @param {boolean} [options.acknowledge] false: acknowledge nothing by itself.
- * @param {string} [options.acknowledgeUrl] default: `ack` beside the stream.
- * @param {boolean} [options.withCredentials] send cookies to another origin too.
+ * @param {Object<string, Function>} [options.events] handlers by event name, as for `on`.
+ * @param {boolean} [options.acknowledge] false: do not acknowledge automatically.
+ * @param {string} [options.acknowledgeUrl] default: `ack`, relative to the stream's URL.
+ * @param {boolean} [options.withCredentials] send cookies to other origins too.
  * @returns {Push}
  */
 export function connect(url = "/sse/stream", options = {}) {
@@ -53,8 +53,8 @@ class Push {
   #wasOpen = false;
   #failures = 0;
   #retryTimer = null;
-  // Two marks, because a gap forgets the one and not the other: where to resume, and
-  // up to where events count as seen.
+  // The id to resume from, and the newest event seen, by which repeated events are
+  // recognized. They are separate because a gap resets only the second.
   #cursor = "";
   #seen = null;
   #acknowledger;
@@ -77,7 +77,7 @@ class Push {
     this.#open();
   }
 
-  /** "connecting", "open", "waiting" (lost or refused; tries again) or "closed". */
+  /** "connecting", "open", "waiting" (disconnected, will try again) or "closed". */
   get state() {
     return this.#state;
   }
@@ -95,7 +95,7 @@ class Push {
   /**
    * Call `handler(data, event)` for each event of this name.
    *
-   * `data` is the event's JSON, decoded. Returns a function that takes it off again.
+   * `data` is the event's decoded JSON. Returns a function that removes the handler.
    */
   on(name, handler) {
     if (!this.#handlers.has(name)) {
@@ -110,7 +110,7 @@ class Push {
   /**
    * Call `handler(state, reason)` now and at each change of state.
    *
-   * Returns a function that takes it off again.
+   * Returns a function that removes the handler.
    */
   onState(handler) {
     this.#stateHandlers.add(handler);
@@ -119,14 +119,14 @@ class Push {
   }
 
   /**
-   * Tell the server that events up to this id have been dealt with, so that the
-   * user's mailbox need not keep them. Resolves to whether the server accepted.
+   * Acknowledge all events up to this id, so that the server removes them from the
+   * user's mailbox. Resolves to whether the server accepted.
    */
   acknowledge(id) {
     return this.#acknowledger.send(id);
   }
 
-  /** End the stream for good. */
+  /** Close the stream and do not reconnect. */
   close() {
     this.#end("closed");
   }
@@ -139,8 +139,8 @@ class Push {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = null;
     this.#source?.close();
-    // A cursor set by an id without data is the old EventSource's secret: with no event
-    // received, what came in between is unknown, and that is a gap.
+    // An id without data sets the cursor inside EventSource, where it cannot be read. If
+    // no event was received, the new EventSource cannot resume, so this reports a gap.
     const blind = this.#wasOpen && !this.#cursor;
     const url = new URL(this.#url);
     if (this.#cursor) url.searchParams.set("lastEventId", this.#cursor);
@@ -159,7 +159,7 @@ class Push {
       source.addEventListener("open", () => source.dispatchEvent(gap), { once: true });
     }
     source.addEventListener("error", (event) => {
-      // An event of the stream may bear the name "error" as well.
+      // An event of the stream may have the name "error", too.
       if (event instanceof MessageEvent) return;
       this.#setState("waiting");
       if (source.readyState === EventSource.CLOSED) this.#retry();
@@ -170,7 +170,7 @@ class Push {
     }
   }
 
-  /** EventSource has given up. Ask why: it does not tell the status it met. */
+  /** EventSource has given up. It hides the status it got, so ask for it. */
   async #retry() {
     const source = this.#source;
     const longest = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures);
@@ -204,8 +204,8 @@ class Push {
   };
 
   /**
-   * An event without an id of its own bears the id of the one before it, so an equal
-   * id alone does not make a repetition.
+   * Whether the event was received before. An event without an id has the id of the one
+   * before it, so comparing ids is not enough.
    */
   #isRepeated(event) {
     const seen = this.#seen;
@@ -217,7 +217,7 @@ class Push {
     );
   }
 
-  /** The network or the page is back: do not sit out the delay. */
+  /** The network or the page is back: reconnect now, without waiting for the delay. */
   #wake = () => {
     const away = document.visibilityState === "hidden";
     const dead = this.#source.readyState === EventSource.CLOSED;
@@ -246,7 +246,7 @@ class Push {
   }
 }
 
-/** Sends the newest id, at most once in `ACKNOWLEDGE_MS`. */
+/** Acknowledges the newest id, at most once in `ACKNOWLEDGE_MS`. */
 class Acknowledger {
   #url;
   #credentials;
@@ -271,7 +271,7 @@ class Acknowledger {
     this.#timer = null;
     const id = this.#waiting;
     this.#waiting = null;
-    // What fails is not repeated: the id of the next event covers it.
+    // A failed request is not repeated: the next acknowledgement covers its id, too.
     if (id !== null && this.#active) this.send(id);
   }
 
@@ -292,7 +292,7 @@ class Acknowledger {
   }
 }
 
-/** The status a stream would get; 0 when there is no answer. */
+/** The status that a request for the stream gets; 0 if there is no answer. */
 async function statusOf(url, credentials) {
   try {
     const response = await fetch(url, { method: "HEAD", credentials, cache: "no-store" });
@@ -302,7 +302,7 @@ async function statusOf(url, credentials) {
   }
 }
 
-/** Ids are times of the server's log, `<milliseconds>-<sequence>`. */
+/** Ids are positions in the server's event log, `<milliseconds>-<sequence>`. */
 function isId(id) {
   return /^\d+-\d+$/.test(id);
 }
@@ -321,7 +321,7 @@ function decode(text) {
   }
 }
 
-/** A handler's error is its own: it reaches the console, not the other handlers. */
+/** Report an error of a handler to the console, so that the other handlers still run. */
 function call(handler, ...values) {
   try {
     handler(...values);

@@ -1,1 +1,1 @@
-"""From the event log to the open connections."""
+"""Delivery: the way of an event from the event log to the open connections."""

@@ -1,4 +1,4 @@
-"""The ordered fan-out: from the log's entries to the connections they are for."""
+"""The fan-out: hands each entry of the event log to its connections, in order."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .registry import Registry
 _log = logging.getLogger("flask_sse_push")
 
 _position = attrgetter("position")
-# Writes between two chances for other greenlets: about a millisecond of writing.
+# Writes between two pauses in which other greenlets run: about a millisecond.
 _SLICE = 128
-# What one write to a connection joins: below what a socket's buffer takes at once.
+# The most bytes that one write joins: less than a socket's buffer holds.
 _BATCH_BYTES = 32 * 1024
 
 
 class FanOut:
-    """Takes entries, in log order, to the connections, as long as there are any."""
+    """Delivers entries to the connections in log order, as long as any is open."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -33,9 +33,9 @@ class FanOut:
         self._written = 0
 
     def start(self) -> None:
-        """Begin, unless it runs already.
+        """Start delivering, unless it runs already.
 
-        :raises RuntimeError: the system has no thread left.
+        :raises RuntimeError: the system cannot start another thread.
         """
         with self._registry.lock:
             if self._is_running:
@@ -48,32 +48,34 @@ class FanOut:
             raise
 
     def put(self, entry: Entry | Control | Gap) -> None:
-        """Hand over the next entry. Call it under the registry's lock, then wake()."""
+        """Queue the next entry. Call this under the registry's lock, then wake()."""
         self._inbox.append(entry)
 
     def wake(self) -> None:
-        """Have it look at what was put, and whether there are connections left."""
+        """Make it deliver what was put, and stop if no connection is left."""
         wakeup = self._wakeup
         if wakeup is not None:
             wakeup.set()
         elif not self._is_running and self._registry.count:
-            # Its thread could not be started for an earlier connection.
+            # The thread could not be started when an earlier connection opened.
             try:
                 self.start()
             except RuntimeError:
-                _log.exception("Events wait: no thread can be started to deliver them")
+                _log.exception(
+                    "Events are not delivered yet: the system cannot start a thread"
+                )
 
     def _run(self) -> None:
-        # Made where it is waited for, and before the first look at the inbox.
+        # Made by the thread or greenlet that waits on it, before it reads the inbox.
         wakeup = self._wakeup = make_wakeup()
         while True:
             try:
                 while batch := self._take_batch():
                     self._fan_out(batch)
-                    # A batch is many events: their clients may need to be written to.
+                    # A batch has many events: let waiting sockets be written to.
                     self._breathe()
             except Exception:
-                _log.exception("Delivering events failed")
+                _log.exception("An unexpected error occurred while delivering events")
             with self._registry.lock:
                 if not self._registry.count:
                     self._inbox.clear()
@@ -84,9 +86,9 @@ class FanOut:
                 wakeup.wait()
 
     def _take_batch(self) -> list[Entry]:
-        """The entries that wait, up to what one write takes.
+        """The queued entries, up to the size of one write.
 
-        What is no event is obeyed in its turn, between two batches.
+        Removals and gaps are handled in their turn, between two batches.
         """
         batch: list[Entry] = []
         size = 0
@@ -103,7 +105,7 @@ class FanOut:
         return batch
 
     def _fan_out(self, entries: list[Entry]) -> None:
-        """Give each connection those of the entries that are its own, in one write."""
+        """Write to each connection the entries of its own channels, in one write."""
         broadcasts = [entry for entry in entries if entry.channel == ALL]
         targeted: dict[Connection, list[Entry]] = {}
         if len(broadcasts) < len(entries):
@@ -141,12 +143,12 @@ class FanOut:
             self._breathe()
 
     def _fail(self, connection: Connection) -> None:
-        """End a connection whose carrier has a fault; the others are not affected."""
-        _log.exception("Writing to a connection failed")
+        """Close a connection that raised an unexpected error; the others go on."""
+        _log.exception("Writing to a connection failed; the connection is closed")
         connection.close("error")
 
     def _breathe(self) -> None:
-        """Let others run: requests, above all."""
+        """Let other greenlets run, above all those that answer requests."""
         self._written = 0
         give_way()
 

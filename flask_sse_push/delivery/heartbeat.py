@@ -1,4 +1,4 @@
-"""What happens to connections with time: heartbeats, and an end to the old ones."""
+"""Regular visits to all connections: heartbeats, and closing the oldest ones."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from .registry import Registry
 _log = logging.getLogger("flask_sse_push")
 
 _FRAME = encode_comment()
-# A connection is visited four times a period and gets a heartbeat after three quarters
-# of it: never is it silent for longer than the period. After a broadcast, which leaves
-# all equally idle, heartbeats are spread over a quarter of it, slot by slot.
+# A connection is visited four times in a heartbeat period, and gets a heartbeat after
+# three quarters of it, so it is never silent for longer than the period. A broadcast
+# makes all connections equally idle; slots spread the heartbeats after it over a
+# quarter of the period.
 _VISITS = 4
-# Connections visited between two chances for other greenlets.
+# Connections visited between two pauses in which other greenlets run.
 _SLICE = 128
-# Seconds between two slots: often enough to see in time that the server stops.
+# Seconds between two slots: short enough to notice in time that the server stops.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 
 
 class Heartbeat:
-    """Visits the connections, as long as there are any.
+    """Visits the connections regularly, as long as any is open.
 
-    :param seconds: the longest silence on a stream.
-    :param max_age: seconds after which a stream is ended; ``None`` is never.
+    :param seconds: the longest time without bytes on a connection.
+    :param max_age: seconds after which a connection is closed; ``None`` for never.
     :param on_visit: called before each slot is visited.
     """
 
@@ -49,9 +50,9 @@ class Heartbeat:
         self._is_running = False
 
     def start(self) -> None:
-        """Begin, unless it runs already.
+        """Start visiting, unless it runs already.
 
-        :raises RuntimeError: the system has no thread left.
+        :raises RuntimeError: the system cannot start another thread.
         """
         with self._registry.lock:
             if self._is_running:
@@ -75,7 +76,7 @@ class Heartbeat:
                 self._on_visit()
                 self._visit(connections)
             except Exception:
-                _log.exception("A heartbeat failed")
+                _log.exception("An unexpected error occurred while sending heartbeats")
 
     def _visit(self, connections: tuple[Connection, ...]) -> None:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""One process's part of the event log: entries come in, connections get them."""
+"""The hub of one process: it receives the event log and serves the connections."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _log = logging.getLogger("flask_sse_push")
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A stream that has ended.
+    """A connection that has ended.
 
-    :param reason: ``gone`` (the client left), ``overflow`` (it did not read),
-        ``removed``, ``age``, ``shutdown`` or ``error``.
-    :param duration: seconds.
+    :param reason: ``gone`` (the client left), ``overflow`` (it did not read fast
+        enough), ``removed``, ``age``, ``shutdown`` or ``error``.
+    :param duration: how long it was open, in seconds.
     """
 
     user_id: str | None
@@ -54,10 +54,10 @@ class Ended:
 class Hub:
     """The connections of one application in one process.
 
-    The log's entries come in through :meth:`deliver`. They go into history, and through
-    the fan-out to those who are connected.
+    The event log hands its entries to :meth:`deliver`. They are kept in the history and
+    go through the fan-out to the connections.
 
-    :param on_ended: told about streams that have ended, outside of the fan-out.
+    :param on_ended: called with connections that have ended, outside of the fan-out.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Hub:
             most_bytes=config.history_bytes,
         )
         self.registry = Registry()
-        #: The newest entry of the log that this process has read.
+        #: The position of the newest entry that this process has read.
         self.position: Position = START
         self.is_shut_down = False
         self._lock = self.registry.lock
@@ -86,7 +86,7 @@ class Hub:
         self._retry = encode_retry(config.retry_ms)
 
     def deliver(self, entry: Entry | Control) -> None:
-        """Take the next entry of the log."""
+        """Take the next entry of the event log."""
         with self._lock:
             self.position = entry.position
             if isinstance(entry, Entry) and entry.store:
@@ -99,7 +99,7 @@ class Hub:
         self._fanout.wake()
 
     def restart(self, base: Position) -> None:
-        """Begin at ``base``: nothing is known of what the log held before."""
+        """Start at ``base``; entries before it are unknown to this process."""
         with self._lock:
             self.history.reset(base)
             self.position = base
@@ -109,9 +109,9 @@ class Hub:
         self._fanout.wake()
 
     def watch(self, user: Channel | None) -> Watch | None:
-        """Note what changes from now on in the groups of a stream to be opened.
+        """Collect the group changes of a user whose stream is being opened.
 
-        :param user: whose stream; ``None`` for an anonymous one.
+        :param user: the user's channel; ``None`` for an anonymous stream.
         """
         with self._lock:
             return self._watches.open(user)
@@ -123,14 +123,14 @@ class Hub:
         missed: Sequence[Entry] = (),
         watch: Watch | None = None,
     ) -> None:
-        """Let a connection in: what it has missed first, then all that comes.
+        """Add a connection: it gets the missed events first, then all new ones.
 
-        Both happen in one step, so that nothing falls in between.
+        Both happen in one step under the lock, so that no event is lost in between.
 
-        :param missed: what the client has missed and history may not hold, such as
-            the user's mailbox.
-        :param watch: what has changed in its groups since they were asked for.
-        :raises RuntimeError: the system has no thread left; close the connection.
+        :param missed: events that the client has missed and that the history may not
+            hold, such as the user's mailbox.
+        :param watch: the changes of the user's groups since they were looked up.
+        :raises RuntimeError: the system cannot start a thread; close the connection.
         """
         with self._lock:
             replay = self._replay(connection, resume.cursor, watch)
@@ -144,7 +144,7 @@ class Hub:
     def _replay(
         self, connection: Connection, cursor: Position, watch: Watch | None
     ) -> list[Entry]:
-        """What history has for a connection; changes of its groups are made."""
+        """What the history holds for a connection; also applies group changes."""
         if watch is None or not watch.changes:
             return self.history.after(connection.channels, cursor)
         loaded, changes = connection.groups, watch.changes
@@ -171,7 +171,7 @@ class Hub:
             floor = max(floor, resume.cursor)
             opening.append(encode_gap(resume.since, floor))
         if missed:
-            # What this process has not read yet comes in its turn.
+            # Entries that this process has not read yet are delivered when it has.
             known = [
                 entry
                 for entry in missed
@@ -181,9 +181,9 @@ class Hub:
             replay = [merged[position] for position in sorted(merged)]
         cursor = max(self.position, resume.cursor)
         end = b""
-        # A client needs a cursor before its first event, and one that is not below the
-        # floor after the last event that it has missed. Nor may it resume from an event
-        # that was retained long ago: it would get what others have missed since.
+        # A client needs a cursor before its first event. After the missed events its
+        # cursor must not be older than the floor, or it would see the gap again. A new
+        # client must not resume from a retained event, which may be old.
         if not replay:
             opening.append(encode_cursor(cursor))
         elif replay[-1].position < floor or (
@@ -193,7 +193,7 @@ class Hub:
         connection.load(b"".join(opening), replay, end, cursor)
 
     def unregister(self, connection: Connection, reason: str) -> None:
-        """Forget a connection that has closed, and tell about it."""
+        """Remove a connection that has closed, and report it to ``on_ended``."""
         with self._lock:
             self.registry.remove(connection)
             self._ended.append(
@@ -209,19 +209,19 @@ class Hub:
             )
             is_first = len(self._ended) == 1
             is_last = self.registry.count == 0
-        # A stream may end inside a callback of the event loop, where nothing may wait;
-        # those who are told about it may.
+        # A connection may end inside a callback of gevent's event loop, which must not
+        # block. The functions that are called about it may block.
         if is_first:
             try:
                 spawn(self._tell_ended)
             except RuntimeError:
-                # No thread is left, or none starts at the process's end.
+                # The system cannot start a thread; at process exit none can be started.
                 self._tell_ended()
         if is_last:
             self._fanout.wake()
 
     def shut_down(self) -> None:
-        """End every stream, so that clients go to another worker; take no new ones."""
+        """Close all connections and accept no more; clients go to another worker."""
         self.is_shut_down = True
         for connection in self.registry.all():
             connection.say_closing("shutdown")
@@ -232,7 +232,7 @@ class Hub:
         try:
             self._on_ended(ended)
         except Exception:
-            _log.exception("Telling about ended streams failed")
+            _log.exception("Reporting connections that have ended failed")
 
     def _visit(self) -> None:
         if is_server_stopping():

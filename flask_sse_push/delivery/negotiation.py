@@ -1,4 +1,4 @@
-"""What a request for a stream asks for."""
+"""Reads the headers of a request for a stream."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ MIMETYPE = "text/event-stream"
 
 
 def require_acceptable(request: Request) -> None:
-    """Check that the client takes an event stream.
+    """Check that the client accepts an event stream.
 
-    :raises NotAcceptable: it does not (406).
+    :raises NotAcceptable: it does not (status 406).
     """
     accept = request.environ.get("HTTP_ACCEPT")
-    # The first three are cheaper than reading the header in full.
+    # These three tests are cheaper than parsing the whole header.
     if not accept or MIMETYPE in accept or accept == "*/*":
         return
     if not request.accept_mimetypes[MIMETYPE]:
@@ -22,6 +22,6 @@ def require_acceptable(request: Request) -> None:
 
 
 def last_event_id(request: Request) -> str | None:
-    """The id the client resumes from; the query serves clients without headers."""
+    """The event id to resume from, from the header or ``?lastEventId=``."""
     header: str | None = request.environ.get("HTTP_LAST_EVENT_ID")
     return header or request.args.get("lastEventId")

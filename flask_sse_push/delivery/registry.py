@@ -1,4 +1,4 @@
-"""Who is connected to this process, and on which channels."""
+"""The open connections of this process, by channel."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from ..events import (
 from ..runtime.concurrency import give_way, native_lock
 from .connections import Connection
 
-# Connections are dealt over slots, and whatever concerns all goes slot by slot: in
-# between others get their turn, and heartbeats are spread over time.
+# Connections are distributed over slots. Work on all of them goes slot by slot, so that
+# other greenlets run in between and heartbeats are spread over time.
 _SLOTS = 16
-# Connections between two chances for other greenlets.
+# Connections between two pauses in which other greenlets run.
 _SLICE = 128
 
 
 class Registry:
     """The open connections, by user and by group.
 
-    ``lock`` guards the registry, and makes one step of what must not be torn apart:
-    reading history and registering the connection that it is for. It is a native lock,
-    so under it only memory changes: nothing waits, nothing is written to a client, no
-    greenlet or thread is started, nothing is logged.
+    ``lock`` guards the registry. Reading the history and adding the connection that
+    replays it happen under it as one step. It is a native lock, so code that holds it
+    only changes memory: it does not wait, write to a client, start a greenlet or
+    thread, or log.
     """
 
     def __init__(self) -> None:
         self.lock = native_lock()
         self.count = 0
         self.slots: tuple[set[Connection], ...] = tuple(set() for _ in range(_SLOTS))
-        # Users have few connections, groups many: a tuple of one is 170 bytes less
-        # than a set, for every user.
+        # Users have few connections, groups have many. For each user a tuple of one
+        # connection takes 170 bytes less than a set.
         self._users: dict[Channel, tuple[Connection, ...]] = {}
         self._groups: dict[Channel, set[Connection]] = {}
         # Channels of users whose number of connections changed since the last call of
@@ -109,7 +109,7 @@ class Registry:
                     self._leave(connection, group)
 
     def slices(self, size: int) -> Iterator[tuple[Connection, ...]]:
-        """Every connection, ``size`` at a time; some may open or close meanwhile."""
+        """All connections, ``size`` at a time; some may open or close meanwhile."""
         for slot in self.slots:
             with self.lock:
                 connections = tuple(slot)
@@ -117,7 +117,7 @@ class Registry:
                 yield connections[start : start + size]
 
     def all(self) -> Iterator[Connection]:
-        """Every connection; others get a chance now and then."""
+        """All connections; other greenlets run now and then."""
         for connections in self.slices(_SLICE):
             yield from connections
             give_way()
@@ -135,12 +135,12 @@ class Registry:
             return tuple(self._groups.get(channel, ()))
 
     def has_any(self, channel: Channel) -> bool:
-        """Whether anybody is on the channel."""
+        """Whether any connection receives the channel."""
         if channel == ALL:
             return self.count > 0
         return channel in self._users or channel in self._groups
 
-    # What a backend asks for, to tell other workers.
+    # The protocol Connected: a backend reports these numbers to other workers.
 
     def client_count(self) -> int:
         """How many connections are open."""
@@ -152,7 +152,7 @@ class Registry:
             return self._counts(self._users)
 
     def take_changes(self) -> dict[str, int]:
-        """How many connections those users have for whom it changed since last time."""
+        """Users whose number of connections changed since the last call, with it."""
         with self.lock:
             changed = self._users if self._changed is None else self._changed
             self._changed = set()

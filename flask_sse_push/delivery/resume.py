@@ -1,4 +1,4 @@
-"""Where a client goes on, as its ``Last-Event-ID`` says."""
+"""The position from which a client resumes, read from its ``Last-Event-ID``."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from ..events import Position
 
-# How far ahead of this process a cursor may be, in milliseconds, when its client comes
-# from a worker that has read more of the log, or whose clock is ahead.
+# How far ahead of this process a cursor may be, in milliseconds: its client may come
+# from a worker that has read more of the event log, or whose clock is ahead.
 _AHEAD_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a client goes on.
+    """The position from which a client resumes.
 
-    :param cursor: everything after it is for the client to get.
-    :param since: the id the client named, if it is one of this log.
-    :param is_lost: whether the client named an id that says nothing here.
+    :param cursor: the client gets every event after this position.
+    :param since: the event id that the client sent, if it is from this event log.
+    :param is_lost: whether the client sent an id that is not from this event log.
     """
 
     cursor: Position
@@ -27,7 +27,7 @@ class Resume:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the client named no id to resume from."""
+        """Whether the client has no valid id to resume from."""
         return self.since is None
 
     @classmethod
@@ -39,13 +39,14 @@ class Resume:
         now: Position,
         is_memory: bool,
     ) -> Resume:
-        """Read what a client sent.
+        """Judge the event id that a client sent.
 
-        :param last_event_id: nothing is assumed about it.
-        :param cursor: the position it names, if it names one.
+        :param last_event_id: untrusted input from the client.
+        :param cursor: the position of that id, or ``None`` if it is not an event id.
         :param now: the newest position that this process has read.
-        :param is_memory: whether the log is this process's own. Then there is no other
-            worker that could be ahead, only a clock that was set back.
+        :param is_memory: whether the event log is in this process's memory. Then no
+            other worker can be ahead, and an id of the future means that the clock was
+            set back.
         """
         if not last_event_id:
             return cls(now)

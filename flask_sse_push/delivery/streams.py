@@ -1,4 +1,4 @@
-"""Answering requests with streams."""
+"""Answers requests with streams."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ from .resume import Resume
 _log = logging.getLogger("flask_sse_push")
 _streams_log = logging.getLogger("flask_sse_push.streams")
 
-# EventSource gives up for ever on any status but 200, and on an error while it opens.
-# So a client that cannot be served now gets a stream that ends, and this long to wait.
+# EventSource gives up for good on any status except 200. A client that cannot be served
+# now therefore gets a stream that ends at once, and reconnects after this time.
 _BUSY_RETRY_MS = 5_000
 _HEADERS = {
-    # no-transform: proxies that compress hold events back.
+    # no-transform, because proxies that compress a stream delay its events.
     "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",
 }
@@ -54,8 +54,8 @@ _HEADERS = {
 class Streams:
     """The streams of one application in one process.
 
-    :param on_opened: told, by its user's id, about a stream that has opened.
-    :param on_ended: told about a stream that has ended.
+    :param on_opened: called with the user id when a stream has opened.
+    :param on_ended: called when a stream has ended.
     """
 
     def __init__(
@@ -83,18 +83,18 @@ class Streams:
     ) -> Response:
         """Answer the current request with a stream.
 
-        The user has been authenticated. Nothing of the request is kept.
+        The caller has authenticated the user. No part of the request is kept.
 
-        :param user_id: whose events it gets; ``None`` for broadcasts only.
-        :param groups: names of the groups it joins, or a function that tells them: what
-            changes while it looks is not missed.
-        :raises NotAcceptable: the client takes no event stream (406).
-        :raises EventError: the user id or the name of a group is not allowed.
-        :raises ConfigError: the server cannot serve streams as it was started.
+        :param user_id: the user whose events are sent; ``None`` for broadcasts only.
+        :param groups: names of the groups that the stream joins, or a function that
+            returns them; then no change is missed while it looks them up.
+        :raises NotAcceptable: the client does not accept an event stream (status 406).
+        :raises EventError: the user id or a group name is not allowed.
+        :raises ConfigError: the server was started in a way that cannot serve streams.
         """
         require_acceptable(request)
         if request.method == "HEAD":
-            # A server never starts the body of an answer to HEAD, nor would it end.
+            # A server sends no body for HEAD, so a stream would never start or end.
             return Response(mimetype=MIMETYPE, headers=_HEADERS)
         require_fit_server(request.environ)
         user_channel = None if user_id is None else channel_of(user_id)
@@ -116,9 +116,9 @@ class Streams:
         environ: dict[str, Any],
         start_response: Callable[..., Any],
     ) -> Iterable[bytes]:
-        """Make the connection, now that the server asks for the response."""
+        """Make the connection, when the server calls the response."""
         opening = response.opening
-        # Once more: many may have been on their way here.
+        # Checked again: other streams may have opened since respond() was called.
         if reason := self.admission.refusal(opening.user_channel):
             return _busy(reason)(environ, start_response)
         resume = self._read_resume(opening.last_event_id)
@@ -137,7 +137,7 @@ class Streams:
             self.hub.register(connection, resume, missed, opening.watch)
             self._on_opened(connection.user_id)
         except BaseException:
-            # A time limit, say: with no body returned, nobody else would close it.
+            # For example a timeout. The server got no body that it could close.
             connection.close("error")
             raise
         return body
@@ -148,16 +148,16 @@ class Streams:
         environ: dict[str, Any],
         start_response: Callable[..., Any],
     ) -> tuple[Connection, Iterable[bytes]]:
-        """The carrier that fits the server, and the body to give the server."""
+        """The kind of connection that suits the server, and the body for the server."""
         opening = response.opening
-        seat = (self.hub, self._limits, opening.user_channel, opening.groups)
+        common = (self.hub, self._limits, opening.user_channel, opening.groups)
         if self._config.handoff == "auto" and can_hand_off(environ, start_response):
             headers = response.headers.to_wsgi_list()
             handed_off = HandedOffConnection(
-                *seat, environ, start_response, response.status, headers
+                *common, environ, start_response, response.status, headers
             )
             return handed_off, ()
-        streamed = response.response = StreamedConnection(*seat)
+        streamed = response.response = StreamedConnection(*common)
         return streamed, response.start(environ, start_response)
 
     def _read_resume(self, last_event_id: str | None) -> Resume:
@@ -170,7 +170,7 @@ class Streams:
         )
 
     def _missed(self, opening: _Opening, resume: Resume) -> Sequence[Entry]:
-        """What the client has missed and history cannot give it.
+        """The events that the client has missed and that the history may not hold.
 
         :raises BackendError: the backend cannot be reached.
         """
@@ -214,13 +214,15 @@ class Streams:
                 try:
                     stream.on_close()
                 except Exception:
-                    _log.exception("A function called at the end of a stream failed")
+                    _log.exception(
+                        "A response.call_on_close() function raised an error"
+                    )
             self._on_ended(stream)
 
 
 @dataclass(frozen=True, slots=True)
 class _Opening:
-    """What is needed to open a stream when the server calls the response."""
+    """The values needed to open a stream when the server calls the response."""
 
     streams: Streams
     user_channel: Channel | None
@@ -237,15 +239,15 @@ class _Opening:
 class StreamResponse(Response):
     """A response that becomes a connection when the server calls it.
 
-    Not before: until then another response may be sent in its place.
+    It does not do so earlier, because the application may still replace the response.
     """
 
     default_mimetype = MIMETYPE
     opening: _Opening
 
     def __init__(self) -> None:
-        # An iterator has no length to announce; and passed through, because a hook that
-        # wanted to read the whole body would never end.
+        # An iterator has no Content-Length. The body is passed through directly: a hook
+        # that reads the whole body would never return.
         super().__init__(iter(()), headers=_HEADERS, direct_passthrough=True)
         self.has_on_close = False
 
@@ -256,7 +258,7 @@ class StreamResponse(Response):
     def start(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        """Answer as any response does, with the body it has by now."""
+        """Answer like any other response, with the body that was set."""
         return super().__call__(environ, start_response)
 
     def __call__(
@@ -267,9 +269,10 @@ class StreamResponse(Response):
 
 @lru_cache(maxsize=16)
 def _response_class(base: type[Response]) -> type[StreamResponse]:
-    """The class for an application whose responses are of another class than Flask's.
+    """The stream response class for an application's ``response_class``.
 
-    Flask turns a response of any other class into its own, which cannot stream.
+    Flask converts a response that is not an instance of ``response_class``, and the
+    converted response could not stream.
     """
     if issubclass(StreamResponse, base):
         return StreamResponse
@@ -277,7 +280,7 @@ def _response_class(base: type[Response]) -> type[StreamResponse]:
 
 
 def _busy(reason: str) -> Response:
-    """A stream that ends at once and asks the client to come again later."""
+    """A stream that ends at once and makes the client reconnect later."""
     retry = int(_BUSY_RETRY_MS * random.uniform(0.5, 1.5))
     body = encode_retry(retry) + encode_comment(reason)
     return Response(body, mimetype=MIMETYPE, headers=_HEADERS)

@@ -1,4 +1,4 @@
-"""Events, their channels, their places in the event log and their bytes. No I/O."""
+"""Events, channels, event log positions and the wire format. No I/O happens here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Channels: whom an event is for."""
+"""Channels: the addressees of events."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .text import checked_name, id_text, plain
 Kind = Literal["all", "user", "group", "control"]
 
 #: ``all``, ``user:<id>``, ``group:<name>`` or ``control``. The id or name is everything
-#: behind the colon, so nothing in it needs escaping. Only this module makes channels or
-#: takes them apart. Plain text: a class of its own would cost 40 bytes a connection.
+#: after the colon, so nothing in it needs escaping. Only this module builds and parses
+#: channels. They are plain text: an object would cost 40 bytes for each connection.
 Channel = NewType("Channel", str)
 
-#: Everybody. Each connection is on this channel.
+#: The broadcast channel. Every connection receives it.
 ALL: Final = Channel("all")
-#: Messages between workers. No connection is on this channel.
+#: Messages between workers. No connection receives it.
 CONTROL: Final = Channel("control")
 
 
@@ -25,7 +25,7 @@ def user_channel(user_id: object) -> Channel:
     """The channel of one user.
 
     :param user_id: text, a number or a UUID; 1 to 256 characters as text.
-    :raises EventError: anything else, ``None`` and booleans included.
+    :raises EventError: the id is anything else, for example ``None`` or a boolean.
     """
     return Channel("user:" + id_text(user_id))
 
@@ -33,7 +33,7 @@ def user_channel(user_id: object) -> Channel:
 def user_channels(user_ids: Iterable[object]) -> list[Channel]:
     """The channels of several users.
 
-    :raises EventError: one of them is no user id, or a single text was given.
+    :raises EventError: a value is not a user id, or one text was passed, not a list.
     """
     return [user_channel(user_id) for user_id in _several(user_ids, "user ids")]
 
@@ -41,17 +41,17 @@ def user_channels(user_ids: Iterable[object]) -> list[Channel]:
 def group_channel(group: str) -> Channel:
     """The channel of one group.
 
-    :raises EventError: the name is no text, is empty or longer than 256 characters.
+    :raises EventError: the name is not text of 1 to 256 characters.
     """
     if not isinstance(group, str):
-        raise EventError(f"The name of a group is text, not {group!r}.")
+        raise EventError(f"A group name must be text, not {group!r}.")
     return Channel("group:" + checked_name(plain(group), "group name"))
 
 
 def group_channels(groups: Iterable[str]) -> tuple[Channel, ...]:
-    """The channels of several groups, each once.
+    """The channels of several groups, without duplicates.
 
-    :raises EventError: one of them is no group name, or a single text was given.
+    :raises EventError: a value is not a group name, or one text was passed, not a list.
     """
     return tuple(dict.fromkeys(map(group_channel, _several(groups, "groups"))))
 
@@ -67,23 +67,24 @@ def channel_member(channel: Channel) -> str:
 
 
 def is_user_channel(channel: Channel) -> bool:
-    """Whether it is the channel of one user, who has a mailbox."""
+    """Whether this is the channel of one user; only users have a mailbox."""
     return channel.startswith("user:")
 
 
 def parse_channel(text: str) -> Channel:
-    """The channel that a text names.
+    """Check that a text is a channel, and return it as one.
 
-    :raises EventError: it names none.
+    :raises EventError: it is not a channel.
     """
     if text not in (ALL, CONTROL) and not text.startswith(("user:", "group:")):
         raise EventError(
-            f"A channel is {str(ALL)!r}, 'user:<id>' or 'group:<name>', not {text!r}."
+            f"A channel must be {str(ALL)!r}, 'user:<id>' or 'group:<name>', not "
+            f"{text!r}."
         )
     return Channel(text)
 
 
 def _several(values: Iterable[Any], what: str) -> Iterable[Any]:
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise EventError(f"Give several {what}, such as a list, not {values!r}.")
+        raise EventError(f"Pass a list of {what}, not {values!r}.")
     return values

@@ -1,4 +1,4 @@
-"""Events as they are sent, and entries as they stand in the event log."""
+"""Events, as applications send them, and the entries they become in the event log."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ _REMOVE, _JOIN, _LEAVE = "remove", "join", "leave"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event, checked when it is made: every ``Event`` can go on the wire.
+    """One event. It is checked when it is created, so every ``Event`` can be sent.
 
-    :param name: the event's type, what ``addEventListener`` takes.
-    :param data: text, JSON as a rule; line ends arrive as ``\\n``.
+    :param name: the event's type, as clients pass it to ``addEventListener``.
+    :param data: text, usually JSON; clients receive every line break as ``\\n``.
     :param channel: ``"all"``, ``"user:<id>"`` or ``"group:<name>"``.
-    :param store: whether history and mailbox keep it.
-    :param nonce: text by which the event log recognizes a repeat, which it drops.
-    :param coalesce: where events wait for a slow client, a newer one replaces an older
+    :param store: whether the history and the mailbox keep it.
+    :param nonce: text that identifies this event; the event log drops a second event
+        with the same nonce.
+    :param coalesce: while events wait for a slow client, a newer one replaces an older
         one of the same channel with the same key.
-    :param retain: key of which it is the newest event on its channel: every stream that
-        begins later is given it.
-    :raises EventError: a field cannot go on the wire.
+    :param retain: key of a state, such as ``"score"``; new streams get the newest event
+        of each key.
+    :raises EventError: a field has a value that cannot be sent.
     """
 
     name: str = "message"
@@ -42,17 +43,17 @@ class Event:
     def __post_init__(self) -> None:
         require_event_name(self.name)
         if not isinstance(self.data, str):
-            raise EventError(f"An event's data is text, not {self.data!r}.")
-        require_encodable(self.data, "event's data")
+            raise EventError(f"Event data must be text, not {self.data!r}.")
+        require_encodable(self.data, "event data")
         parse_channel(self.channel)
 
     @property
     def target(self) -> Channel:
-        """The channel, as it has been checked."""
+        """The channel, which has been checked."""
         return Channel(self.channel)
 
     def at(self, position: Position) -> Entry:
-        """The log entry that this event becomes at a position, encoded."""
+        """The encoded event log entry of this event at a position."""
         frame = encode(self.name, self.data, format_id(position))
         return Entry(
             position, self.target, frame, self.store, self.coalesce, self.retain
@@ -63,8 +64,8 @@ class Event:
 class Entry:
     """An event in the event log.
 
-    :param position: its place in the log.
-    :param frame: its bytes on the wire, which all connections share.
+    :param position: its position in the event log.
+    :param frame: its encoded bytes, which all connections share.
     """
 
     position: Position
@@ -84,15 +85,15 @@ class Removal:
 
     @staticmethod
     def event(user_id: str) -> Event:
-        """The event that carries it through the log."""
+        """The control event that carries a removal through the event log."""
         return Event(name=_REMOVE, data=user_id, channel=CONTROL, store=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A control entry: the user's open connections join a group, or leave it.
+    """A control entry: the user's open connections join or leave a group.
 
-    :param joins: ``False`` to leave.
+    :param joins: ``True`` to join, ``False`` to leave.
     """
 
     position: Position
@@ -102,41 +103,41 @@ class Membership:
 
     @staticmethod
     def event(user_id: str, group: str, *, joins: bool) -> Event:
-        """The event that carries it through the log."""
+        """The event to append to the event log."""
         name = _JOIN if joins else _LEAVE
         data = to_json([user_id, group])
         return Event(name=name, data=data, channel=CONTROL, store=False)
 
     @staticmethod
     def read(event: Event, position: Position) -> Membership:
-        """The entry that such an event is.
+        """Make an entry of such an event.
 
-        :raises EventError: its data are not a user's id and the name of a group.
+        :raises EventError: its data are not a user id and a group name.
         """
         try:
             user_id, group = json.loads(event.data)
         except (ValueError, TypeError) as error:
             raise EventError(
-                f"A control event {event.name!r} holds a user's id and the name of a "
-                f"group, not {event.data!r}."
+                f"The data of a control event {event.name!r} must be a user id and a "
+                f"group name, not {event.data!r}."
             ) from error
         joins = event.name == _JOIN
         return Membership(position, user_channel(user_id), group_channel(group), joins)
 
 
-#: An entry that workers obey; it reaches no client.
+#: An entry that workers act on; no client gets it.
 Control = Removal | Membership
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The log is known only from ``position`` on: what came before may be missing."""
+    """Entries before ``position`` may be missing; from there on, none is."""
 
     position: Position
 
 
 def read_entry(event: Event, position: Position) -> Entry | Control:
-    """The entry that an event of the log is.
+    """Make an entry of an event that was read from the event log.
 
     :raises EventError: it is a control event of an unknown kind or with bad data.
     """
@@ -146,4 +147,7 @@ def read_entry(event: Event, position: Position) -> Entry | Control:
         return Removal(position, user_channel(event.data))
     if event.name in (_JOIN, _LEAVE):
         return Membership.read(event, position)
-    raise EventError(f"There is no control event {event.name!r}.")
+    raise EventError(
+        f"Unknown control event {event.name!r}: run the same version of flask_sse_push "
+        "on all workers."
+    )

@@ -1,29 +1,29 @@
-"""Places in the event log, and their text on the wire."""
+"""Positions in the event log, and their text form, the event id."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-#: A place in the event log: milliseconds since 1970, and a number within the
-#: millisecond. Positions compare in log order, over all channels.
+#: A position in the event log: milliseconds since 1970, and a number within the
+#: millisecond. Positions of all channels together sort in the order of the event log.
 Position = tuple[int, int]
 
-#: Before every entry.
+#: The position before every entry.
 START: Final[Position] = (0, 0)
 
 _POSITION = re.compile(r"(\d{1,16})-(\d{1,16})", re.ASCII)
 
 
 def format_id(position: Position) -> str:
-    """The id on the wire of the event at a position: ``<ms>-<seq>``."""
+    """The id of the event at a position, as clients see it: ``<ms>-<seq>``."""
     return f"{position[0]}-{position[1]}"
 
 
 def parse_id(text: object) -> Position | None:
-    """The position that an id names, or ``None`` if it is not an id of this package.
+    """The position of an event id, or ``None`` if the text is not an event id.
 
-    :param text: as a client sent it; nothing is assumed about it.
+    :param text: untrusted input from a client.
     """
     match = _POSITION.fullmatch(text) if isinstance(text, str) else None
     return (int(match[1]), int(match[2])) if match else None

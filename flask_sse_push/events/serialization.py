@@ -1,4 +1,4 @@
-"""JSON text and timestamps, as they stand in an event's data."""
+"""JSON text and timestamps, in the form that event data uses."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from uuid import UUID
 
 
 def timestamp(moment: datetime | None = None) -> str:
-    """A moment as ``YYYY-MM-DDTHH:MM:SS.mmmZ``, as JavaScript's ``toISOString()``.
+    """A moment as ``YYYY-MM-DDTHH:MM:SS.mmmZ``, like JavaScript's ``toISOString()``.
 
-    :param moment: now if absent; one without a time zone is taken as UTC.
+    :param moment: defaults to now; a datetime without a time zone is taken as UTC.
     """
     if moment is None:
         moment = datetime.now(UTC)
@@ -44,9 +44,9 @@ _encode_json = json.JSONEncoder(
 
 
 def to_json(payload: Any) -> str:
-    """Compact JSON text. Dates, UUIDs, decimals and enumerations go out as text.
+    """Compact JSON text. Dates, UUIDs and decimals become text, enums their value.
 
     :raises TypeError: a value has no JSON form.
-    :raises ValueError: NaN, an infinity, or an object that contains itself.
+    :raises ValueError: a value is NaN or infinite, or an object contains itself.
     """
     return _encode_json(payload)

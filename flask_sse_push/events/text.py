@@ -1,4 +1,4 @@
-"""Text that identifies something, and what text may go out at all."""
+"""Checks of ids, names and other text that is sent to clients."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ _MAX_LENGTH = 256
 
 
 def id_text(id: object, what: str = "user id") -> str:
-    """Give an id as text: ``42`` and ``"42"`` identify the same user.
+    """Return an id as text: ``42`` and ``"42"`` identify the same user.
 
     :param id: text, a number or a UUID; 1 to 256 characters as text.
-    :param what: what the id identifies, for the error text.
-    :raises EventError: anything else, ``None`` and booleans included.
+    :param what: what the id is called in an error message.
+    :raises EventError: the id is anything else, for example ``None`` or a boolean.
     """
     if isinstance(id, str):
         return checked_name(plain(id), what)
     if not isinstance(id, (int, UUID)) or isinstance(id, bool):
-        raise EventError(f"A {what} is text, a number or a UUID, not {id!r}.")
+        raise EventError(f"The {what} must be text, a number or a UUID, not {id!r}.")
     return checked_name(str(id), what)
 
 
 def checked_name(text: str, what: str) -> str:
-    """Give back a name that has an allowed length and can be encoded.
+    """Check the length and the characters of an id or name, and return it.
 
-    :param what: what the name is of, for the error text.
-    :raises EventError: it is empty, longer than 256 characters, or not encodable.
+    :param what: what the text is called in an error message.
+    :raises EventError: it is empty, longer than 256 characters, or not valid Unicode.
     """
     if not 0 < len(text) <= _MAX_LENGTH:
         raise EventError(
-            f"A {what} has 1 to {_MAX_LENGTH} characters, not {len(text)}."
+            f"The {what} must have 1 to {_MAX_LENGTH} characters, not {len(text)}."
         )
     require_encodable(text, what)
     return text
@@ -48,15 +48,15 @@ def retain_key(key: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text without its subclass: ``str()`` of a ``(str, Enum)`` member is its name."""
+    """Text as a plain ``str``: ``str()`` of a ``(str, Enum)`` is the member's name."""
     return str.__str__(text)
 
 
 def require_encodable(text: str, what: str) -> None:
-    """Check that text has a UTF-8 form.
+    """Check that text can be encoded as UTF-8.
 
-    :param what: what the text is, for the error text.
-    :raises EventError: it holds half of a surrogate pair.
+    :param what: what the text is called in an error message.
+    :raises EventError: it contains half of a surrogate pair.
     """
     if text.isascii():
         return
@@ -64,6 +64,7 @@ def require_encodable(text: str, what: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise EventError(
-            f"The {what} holds half of a surrogate pair at index {error.start}. Decode "
-            "the text with errors='replace' where it comes from."
+            f"The {what} contains half of a surrogate pair at index {error.start} and "
+            "cannot be encoded as UTF-8. Decode the text with errors='replace' where "
+            "it enters your application."
         ) from error

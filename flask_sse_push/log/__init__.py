@@ -1,4 +1,4 @@
-"""Where the event log lives: one module per backend."""
+"""The event log and its backends, one module or package for each backend."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = [
 
 
 def make_backend(config: Config) -> Backend:
-    """The backend that ``SSE_PUSH_BACKEND_URL`` names, not started yet.
+    """Make the backend of ``SSE_PUSH_BACKEND_URL``, without starting it.
 
-    :raises ConfigError: its package is not installed.
+    :raises ConfigError: the package that it needs is not installed.
     """
     if config.is_memory:
         return MemoryBackend(config)

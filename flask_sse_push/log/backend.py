@@ -1,4 +1,4 @@
-"""What a backend is: the event log, the mailboxes, presence and rate windows."""
+"""The interface of a backend: event log, mailboxes, presence and rate windows."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ def tell_nobody(user_id: str, is_online: bool) -> None:
 
 
 class Receiver(Protocol):
-    """Takes the entries of the event log: the hub, as a backend sees it."""
+    """Receives the entries of the event log; the hub implements it."""
 
     def deliver(self, entry: Entry | Control) -> None:
         """Take the next entry of the event log."""
 
     def restart(self, base: Position) -> None:
-        """Begin at ``base``: nothing is known of what the event log held before.
+        """Start at ``base``; entries before it may be missing.
 
-        Connections that are open at the time are told about the gap.
+        Connections that are open at that time are told of the gap.
         """
 
 
 class Connected(Protocol):
-    """Who is connected to this process: the registry, as a backend sees it."""
+    """Says who is connected to this process; the registry implements it."""
 
     def client_count(self) -> int:
-        """Connections of this process."""
+        """The number of connections of this process."""
 
     def connections_by_user(self) -> dict[str, int]:
         """The users connected to this process, each with the number of connections."""
 
     def take_changes(self) -> dict[str, int]:
-        """Users whose number of connections changed since the last call.
+        """Users whose number of connections changed since the last call, with it.
 
-        At the first call: all users that are connected.
+        The first call returns all connected users.
         """
 
     def is_user_connected(self, user_id: str) -> bool:
@@ -70,10 +70,10 @@ class Connected(Protocol):
 
 
 class RateWindows(Protocol):
-    """Counts events in moving windows: what is used of a storage of ``limits``."""
+    """Counts events in moving windows; a storage of the ``limits`` library is one."""
 
     def acquire_entry(self, key: str, limit: int, expiry: int) -> bool:
-        """Count one more, unless there are ``limit`` in the last ``expiry`` seconds.
+        """Count one, unless ``limit`` were counted in the last ``expiry`` seconds.
 
         :returns: whether it was counted.
         :raises BackendError: the backend cannot be reached.
@@ -100,11 +100,11 @@ class Backend(ABC):
     def start(
         self, receiver: Receiver, connected: Connected, tell: Tell = tell_nobody
     ) -> None:
-        """Begin to hand the log's entries to ``receiver``, in log order.
+        """Start handing the entries of the event log to ``receiver``, in log order.
 
-        :param connected: whose counts this process contributes to presence.
-        :param tell: told who comes online and who goes offline, over all workers: each
-            time in one worker only. It returns at once and raises nothing.
+        :param connected: says who is connected to this process, for presence.
+        :param tell: called when a user comes online or goes offline, over all workers:
+            each time in one worker only. It returns at once and raises nothing.
         """
 
     def user_changed(self, user_id: str) -> None:  # noqa: B027 (may do nothing)
@@ -115,44 +115,45 @@ class Backend(ABC):
 
     @abstractmethod
     def wait_ready(self, timeout: float) -> bool:
-        """Wait until the receiver has what the log holds from before.
+        """Wait until the receiver has got the entries that the event log already held.
 
-        :param timeout: seconds, at most.
-        :returns: whether it has.
+        :param timeout: the longest wait, in seconds.
+        :returns: whether it has got them.
         """
 
     @abstractmethod
     def append(self, events: Sequence[Event]) -> list[Position]:
-        """Append events to the log, in order.
+        """Append events to the event log, in order.
 
         :returns: their positions.
         :raises BackendError: the backend did not confirm. The events may be in the
-            log or not; when they are appended again, their nonces keep them from
-            counting twice.
+            event log or not. They can be appended again: their nonces prevent
+            duplicates.
         """
 
     def attach(
         self, channels: Sequence[Channel], cursor: Position | None
     ) -> Sequence[Entry]:
-        """Make sure that the receiver gets what comes on the channels of a connection.
+        """Make sure that the receiver gets all entries of a connection's channels.
 
-        A backend that hands on the whole log, as those here do, has nothing to do. One
-        that has must follow the log's ``Membership`` entries, too: with them the groups
-        of open connections change.
+        The backends here hand on the whole event log, so they have nothing to do. One
+        that has must also follow the ``Membership`` entries of the event log, which
+        change the groups of open connections.
 
-        :param cursor: where the client resumes; ``None`` for one that begins.
-        :returns: what the client has missed and the receiver was not given, in order.
+        :param cursor: the position to resume from; ``None`` if the client starts anew.
+        :returns: the entries that the client has missed and that the receiver was not
+            given, in log order.
         :raises BackendError: the backend cannot be reached.
         """
         return ()
 
     def detach(self, channels: Sequence[Channel]) -> None:  # noqa: B027 (may do nothing)
-        """Undo one :meth:`attach`: a connection has ended."""
+        """Undo one :meth:`attach`, when a connection has ended."""
 
     def parse_cursor(self, text: str) -> Position | None:
-        """The position that a client's ``Last-Event-ID`` names, ``None`` if none.
+        """The position of a client's ``Last-Event-ID``; ``None`` if it is not an id.
 
-        :param text: as the client sent it; nothing is assumed about it.
+        :param text: untrusted input from a client.
         """
         return parse_id(text)
 
@@ -169,7 +170,7 @@ class Backend(ABC):
 
     @abstractmethod
     def acknowledge(self, user_id: str, up_to: Position) -> int:
-        """Remove what the mailbox holds up to a position.
+        """Remove the entries up to a position from the mailbox.
 
         :returns: the number of events removed.
         :raises BackendError: the backend cannot be reached.
@@ -187,7 +188,7 @@ class Backend(ABC):
 
     @abstractmethod
     def client_count(self) -> int:
-        """Connections over all workers.
+        """The number of connections, over all workers.
 
         :raises BackendError: the backend cannot be reached.
         """
@@ -222,8 +223,8 @@ class Backend(ABC):
 
     @abstractmethod
     def health(self) -> dict[str, Any]:
-        """What an operator needs, JSON-ready; ``"reachable"`` is always there."""
+        """The backend's state for operators, as JSON data; it has ``"reachable"``."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Let go of connections, greenlets and threads."""
+        """Close the backend's connections, and stop its greenlets and threads."""

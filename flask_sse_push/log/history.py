@@ -1,4 +1,4 @@
-"""The recent past, per channel, bounded by count, age and bytes."""
+"""The history: recent entries by channel, limited in number, age and memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from operator import attrgetter
 
 from ..events import START, Entry, Position
 
-# What an entry costs beside its frame: the objects, the list slot, the ordered dict's
-# node (measured with sys.getsizeof over a filled history).
+# The memory of an entry besides its frame: the objects, the list slot and the ordered
+# dict's node (measured with sys.getsizeof over a filled history).
 _ENTRY_BYTES = 420
-# Floors of channels that hold nothing any more. Past this many the oldest are joined
-# into one: a gap may then be announced to somebody who missed nothing, never the
-# other way round.
+# The most floors that are kept of channels without entries. Beyond it the oldest floors
+# are merged into one: a client may then be told of a gap although it missed nothing,
+# but a real gap is never hidden.
 _MOST_FLOORS = 65_536
 
 _EXPIRED_AT_ONCE = 200
@@ -32,16 +32,16 @@ class _Channel:
 
 
 class History:
-    """Entries of the log by channel, and up to where each channel has forgotten.
+    """Recent entries of the event log by channel, and the floor of each channel.
 
-    A channel's *floor* is the position of the newest entry it has let go: who has seen
-    everything up to there can resume without a loss, who has not, cannot. Not safe for
-    threads; the hub guards it.
+    A channel's *floor* is the position of the newest entry that was dropped from it. A
+    client whose cursor is at the floor or after it resumes without loss; for any other
+    client there is a gap. This class is not thread-safe; the hub's lock guards it.
 
-    :param size: entries kept in one channel.
-    :param seconds: age at which an entry is let go.
-    :param most_bytes: memory for all channels together; the oldest go first.
-    :param clock: seconds since 1970, as the log's positions count them.
+    :param size: the most entries of one channel.
+    :param seconds: the age at which an entry is dropped.
+    :param most_bytes: memory for all channels together; the oldest entries go first.
+    :param clock: returns seconds since 1970, the time of the event log's positions.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class History:
 
     @property
     def bytes(self) -> int:
-        """Memory the entries take, estimated."""
+        """The estimated memory of the entries."""
         return self._bytes
 
     def reset(self, base: Position) -> None:
-        """Forget everything; nothing is known of what came before ``base``."""
+        """Drop everything; entries before ``base`` are unknown from now on."""
         self._channels.clear()
         self._entries.clear()
         self._floors.clear()
@@ -79,7 +79,7 @@ class History:
         self._bytes = 0
 
     def add(self, entry: Entry) -> None:
-        """Keep an entry; it is newer than all that is held."""
+        """Add an entry. It must be newer than all entries held."""
         channel = self._channels.get(entry.channel)
         if channel is None:
             floor = self._floors.pop(entry.channel, START)
@@ -94,7 +94,7 @@ class History:
         self.expire()
 
     def expire(self) -> None:
-        """Let go of what is too old, so much at a time that nobody waits for it."""
+        """Drop entries that are too old; only a few at a time, to return quickly."""
         limit = (int((self._clock() - self._seconds) * 1000), 0)
         for _ in range(_EXPIRED_AT_ONCE):
             if not self._entries:
@@ -105,7 +105,7 @@ class History:
             self._let_go(oldest)
 
     def after(self, channels: Iterable[str], cursor: Position) -> list[Entry]:
-        """What the channels hold that is newer than ``cursor``, in log order."""
+        """The channels' entries that are newer than ``cursor``, in log order."""
         found: list[Entry] = []
         for name in channels:
             channel = self._channels.get(name)
@@ -116,13 +116,13 @@ class History:
         return found
 
     def floor(self, channels: Iterable[str]) -> Position:
-        """The earliest position from which none of the channels misses anything."""
+        """The earliest position after which none of the channels has lost an entry."""
         return max((self._floor(name) for name in channels), default=self._base)
 
     def discard(self, name: str, up_to: Position) -> int:
-        """Remove a channel's entries up to a position, which is no loss to anybody.
+        """Remove a channel's entries up to a position; this does not count as a gap.
 
-        :returns: entries removed.
+        :returns: the number of entries removed.
         """
         channel = self._channels.get(name)
         if channel is None:

@@ -1,4 +1,4 @@
-"""The event log in the memory of one process: needs no service, ends with it."""
+"""The event log in the memory of one process; it needs no server and ends with it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from .history import History
 from .online import OnlineUsers
 from .retained import Retained
 
-# Nonces that are remembered, to recognize an event that is sent twice.
+# How many nonces are remembered, to recognize an event that is sent twice.
 _MAX_NONCES = 10_000
 # Memory for all mailboxes together, and for all retained events.
 _MAILBOX_BYTES = _RETAINED_BYTES = 64 * 1024 * 1024
 
 
 class MemoryBackend(Backend):
-    """Appending is delivering: an event has its id when the call returns."""
+    """Appends and delivers in one step; when ``append`` returns, events have ids."""
 
     remote = False
 
@@ -128,8 +128,8 @@ class MemoryBackend(Backend):
         return self._connected.group_users(group) if self._connected else set()
 
     def rate_windows(self) -> RateWindows:
-        # The storage starts a thread, which a child of a fork would not have: each
-        # process makes its own.
+        # The storage starts a thread, which a forked process would not have, so each
+        # process makes its own storage.
         if self._windows is None or self._windows_pid != os.getpid():
             from limits.storage import MemoryStorage  # noqa: PLC0415 (an extra)
 

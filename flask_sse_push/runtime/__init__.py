@@ -1,1 +1,1 @@
-"""What all rooms stand on: greenlets and threads, pauses between retries, shutdown."""
+"""Helpers for all other packages: greenlets and threads, retry pauses, shutdown."""

@@ -1,17 +1,18 @@
-"""Pauses between tries that grow, so that what is down is not also besieged."""
+"""Growing pauses between retries, so that a failing server is not overloaded."""
 
 from __future__ import annotations
 
 import random
 
-# Seconds, doubled from the first to the last.
+# Seconds. The pause doubles from the first value up to the last.
 _FIRST, _LAST = 0.05, 2.0
 
 
 class Backoff:
-    """The pauses of one outage after the other.
+    """The pauses between the retries of one operation.
 
-    Each is shortened by up to a half at random, so that many do not try in step.
+    Each pause is shortened by a random amount, at most by half, so that many clients do
+    not retry at the same moment.
     """
 
     def __init__(self) -> None:
@@ -19,7 +20,7 @@ class Backoff:
 
     @property
     def is_first(self) -> bool:
-        """Whether no pause has been taken since things last worked."""
+        """Whether no pause has been taken since the last success."""
         return self._next == _FIRST
 
     def take(self) -> float:
@@ -29,5 +30,5 @@ class Backoff:
         return pause
 
     def reset(self) -> None:
-        """Begin anew: it works again."""
+        """Start again with the shortest pause, after a success."""
         self._next = _FIRST

@@ -1,7 +1,7 @@
-"""The end of a worker: noticed while streams are open, and at the process's exit.
+"""Shutdown: noticing that a worker stops, and cleaning up when its process exits.
 
-A WSGI server has no hook for it, and gunicorn waits, for the whole of its graceful
-timeout, for streams that would never end by themselves.
+WSGI defines no hook for this, and gunicorn would wait for the whole of its graceful
+timeout, because streams never end by themselves.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Protocol
 
 
 class Stoppable(Protocol):
-    """What has an end to come to."""
+    """Something that runs in this process and must be stopped before it exits."""
 
     def stop(self) -> None:
-        """Come to it."""
+        """Stop it."""
 
 
 _log = logging.getLogger("flask_sse_push")
@@ -26,28 +26,29 @@ _log = logging.getLogger("flask_sse_push")
 _running: weakref.WeakKeyDictionary[Stoppable, int] = weakref.WeakKeyDictionary()
 
 
-def stop_at_exit(worker: Stoppable) -> None:
-    """Stop a worker when this process ends by itself; it is not kept alive for that."""
-    _running[worker] = os.getpid()
+def stop_at_exit(running: Stoppable) -> None:
+    """Call ``stop`` when this process exits normally. The reference held is weak."""
+    _running[running] = os.getpid()
 
 
 @atexit.register
 def _stop_all() -> None:
-    for worker, pid in list(_running.items()):
-        # A fork has its parent's workers in memory, but they are not its own.
+    for running, pid in list(_running.items()):
+        # A forked process also has the objects of its parent, which it must not stop.
         if pid == os.getpid():
             try:
-                worker.stop()
+                running.stop()
             except Exception:
-                _log.exception("Stopping a worker failed")
+                _log.exception("flask_sse_push could not be stopped cleanly at exit")
 
 
 def is_server_stopping() -> bool:
     """Whether gunicorn has told this worker to stop: SIGTERM, reload, ``max_requests``.
 
-    gunicorn's handler of SIGTERM is a method of its worker, whose ``alive`` says so. A
-    handler of our own could only be set from the main thread, where no request runs
-    under ``-k gthread``. ``False`` under other servers, which end with their process.
+    gunicorn's SIGTERM handler is a method of its worker object, whose ``alive`` becomes
+    false. The extension cannot set its own handler: only the main thread may do that,
+    and with ``-k gthread`` no request runs there. Under other servers this is always
+    ``False``; their streams end with the process.
     """
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return getattr(server, "alive", True) is False

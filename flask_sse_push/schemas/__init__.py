@@ -1,4 +1,4 @@
-"""Payload schemas (marshmallow): what each event's data must be, and its wire form."""
+"""Payload schemas (marshmallow): they check event data and give it its wire form."""
 
 from __future__ import annotations
 

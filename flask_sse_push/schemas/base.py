@@ -1,4 +1,4 @@
-"""What every payload has in common: how its fields are named, and the annotations."""
+"""The base of all payload schemas: names of the fields, and the common fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .fields import Choice, Flag, Id, Timestamp
 
 
 def camel_case(name: str) -> str:
-    """Give the wire name of a Python name: ``total_steps`` is ``totalSteps``."""
+    """The wire name of a Python name: ``total_steps`` becomes ``totalSteps``."""
     return re.sub(r"(?<=[^_])_+([a-z0-9])", lambda match: match[1].upper(), name)
 
 
@@ -22,14 +22,13 @@ class CamelCaseSchema(Schema):
     """A schema whose fields are snake_case in Python and camelCase on the wire.
 
     Both spellings are accepted when loading; both at once for one field are an error.
-    A field with a ``data_key`` of its own keeps it. ``None`` for a field that is
-    neither required nor nullable is no value: the field counts as absent. Use it for
-    objects nested in a payload; the payload itself is a :class:`PayloadSchema`.
+    A field with its own ``data_key`` keeps it. If a field is neither required nor
+    nullable, ``None`` means that it is absent. Use this class for objects nested in a
+    payload; the payload itself is a :class:`PayloadSchema`.
     """
 
     class Meta:
-        # An application's own class of the same name must stay the only one that
-        # Nested("Name") finds.
+        # Nested("Name") must find only the application's own class of that name.
         register = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -54,7 +53,8 @@ class CamelCaseSchema(Schema):
             field_obj.data_key = camel_case(field_name)
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        # marshmallow falls back to getattr, which finds dict.items for a field "items".
+        # For a missing key marshmallow tries getattr: a field "items" would be
+        # dict.items.
         if type(obj) is dict and "." not in attr:
             value = obj.get(attr, default)
         else:
@@ -72,26 +72,27 @@ class CamelCaseSchema(Schema):
                 continue
             if wire_name in renamed:
                 raise ValidationError(
-                    "Given twice, in snake_case and in camelCase: give one.", wire_name
+                    "The key is given twice, in snake_case and in camelCase: use one.",
+                    wire_name,
                 )
             renamed[wire_name] = value
         return renamed
 
 
 class PayloadSchema(CamelCaseSchema):
-    """The base of an event's schema: the fields any payload may have.
+    """The base of all event schemas, with the fields that every payload may have.
 
-    ``timestamp`` is filled in when absent. ``id`` and ``userId`` are the guide's
-    ``BaseSSEData``; the others are what its patterns add to any event. Subclass it to
-    describe an event of your own, with the names in snake_case::
+    ``timestamp`` is filled in when absent. ``id`` and ``userId`` are from the guide's
+    ``BaseSSEData``; its patterns add the others to any event. Subclass it to describe
+    an event of your own, with names in snake_case::
 
         class SeatTaken(PayloadSchema):
             seat_number = fields.Integer(required=True, strict=True)
 
         sse.register_schema("seat-taken", SeatTaken)
 
-    Unknown fields are refused; ``class Meta(PayloadSchema.Meta): unknown = INCLUDE``
-    lets them through.
+    Unknown fields are refused, unless the schema has
+    ``class Meta(PayloadSchema.Meta): unknown = INCLUDE``.
     """
 
     timestamp = Timestamp(load_default=timestamp_text)

@@ -1,7 +1,7 @@
-"""Strict fields: what is loaded is what goes on the wire, nothing is guessed.
+"""Strict fields: they never convert a value to make it valid.
 
-They take no ``"1"`` for a number and no ``1`` for a boolean, and dump a value as it
-is, so that an object's attribute is judged by loading it, not bent into shape first.
+They refuse ``"1"`` for a number and ``1`` for a boolean. They dump a value unchanged,
+so that loading checks the original attribute of an object and not a converted one.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ..events import timestamp
 
 
 class _AsGiven:
-    """Dump the value as it is."""
+    """Dump the value unchanged."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return value
 
 
 class Text(fields.String):
-    """A string. Bytes are refused; a member of a string enumeration is its value."""
+    """A string. Bytes are refused; an enumeration member is sent as its value."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return str.__str__(value) if isinstance(value, str) else value
@@ -55,10 +55,10 @@ class Choice(Text):
 
 
 class Id(Text):
-    """What identifies something: a string, a whole number or a UUID, sent as text."""
+    """An id: a string, a whole number or a UUID, sent as text."""
 
     default_error_messages = {  # noqa: RUF012 - as marshmallow declares it
-        "invalid": "Not a valid id: give a string, a whole number or a UUID.",
+        "invalid": "Not a valid id: it must be a string, a whole number or a UUID.",
     }
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
@@ -86,12 +86,12 @@ class Id(Text):
 class Timestamp(Text):
     """A moment: a datetime (a naive one is taken as UTC) or an ISO 8601 string.
 
-    A datetime goes out as ``YYYY-MM-DDTHH:MM:SS.mmmZ``, a string exactly as given.
+    A datetime is sent as ``YYYY-MM-DDTHH:MM:SS.mmmZ``, a string exactly as given.
     """
 
     default_error_messages = {  # noqa: RUF012
-        "invalid": "Not a valid timestamp: give a datetime or an ISO 8601 string such "
-        "as 2030-12-31T23:59:59.000Z.",
+        "invalid": "Not a valid timestamp: it must be a datetime or an ISO 8601 string "
+        "such as 2030-12-31T23:59:59.000Z.",
     }
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
@@ -110,7 +110,7 @@ class Timestamp(Text):
             if isinstance(value, datetime):
                 return timestamp(value)
             text = super()._deserialize(value, attr, data, **kwargs)
-            # A date alone, and a space for the T, pass fromisoformat() too.
+            # fromisoformat() also accepts a date alone, and a space instead of the T.
             if "T" in text:
                 datetime.fromisoformat(text)
                 return text
@@ -120,7 +120,7 @@ class Timestamp(Text):
 
 
 class Flag(_AsGiven, fields.Boolean):
-    """``True`` or ``False``, and nothing that merely counts as one of them."""
+    """``True`` or ``False``; other values, such as 1 or ``"yes"``, are refused."""
 
     def _deserialize(
         self,
@@ -135,14 +135,14 @@ class Flag(_AsGiven, fields.Boolean):
 
 
 class Whole(_AsGiven, fields.Integer):
-    """An ``int``; a float is refused even where it is whole."""
+    """An ``int``; a float is refused, even a whole one."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(strict=True, **kwargs)
 
 
 class Number(_AsGiven, fields.Float):
-    """A finite ``int`` or ``float``, sent as given (3 stays 3)."""
+    """A finite ``int`` or ``float``, sent unchanged (3 stays 3)."""
 
     def _deserialize(
         self,

@@ -1,4 +1,4 @@
-"""Schemas of the events the guide names without a shape: live state and progress."""
+"""Schemas of live updates, status changes and progress, which the guide leaves open."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .fields import Choice, Id, Number, Text
 
 
 class LiveUpdateSchema(PayloadSchema):
-    """``live-update``: any object; only the fields every payload has are checked.
+    """``live-update``: any object; only the common fields of all payloads are checked.
 
-    The other keys go out exactly as they are written.
+    All other keys are sent exactly as they are written.
     """
 
     class Meta(PayloadSchema.Meta):
@@ -34,9 +34,9 @@ class StatusChangeSchema(PayloadSchema):
 class ProgressUpdateSchema(PayloadSchema):
     """``progress-update``: ``current`` of ``total`` of a task is done.
 
-    ``status`` is ``running`` when absent. ``percent`` (0 to 100) is worked out from
-    ``current`` and ``total`` when absent; where the total is not known, neither need
-    be given.
+    ``status`` is ``running`` when absent. ``percent`` (0 to 100) is calculated from
+    ``current`` and ``total`` when absent. If the total is unknown, leave out both
+    ``total`` and ``percent``.
     """
 
     task_id = Id()

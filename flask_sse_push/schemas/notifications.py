@@ -1,4 +1,4 @@
-"""Schemas of what tells a person something: notifications and announcements."""
+"""Schemas of notifications and announcements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class NotificationSchema(PayloadSchema):
 
 
 class AnnouncementSchema(PayloadSchema):
-    """``announcement``; its ``priority`` is how loud it is, not when it leaves."""
+    """``announcement``; its ``priority`` is for the user, not the order of sending."""
 
     title = Text(required=True)
     content = Text(required=True)

@@ -1,4 +1,4 @@
-"""Schemas of what happens to an order."""
+"""Schemas of the events of an order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class OrderUpdateSchema(PayloadSchema):
 
 
 class OrderStatusSchema(PayloadSchema):
-    """``order-status``: step 1 to ``totalSteps`` of an order's way."""
+    """``order-status``: one of the steps 1 to ``totalSteps`` of an order."""
 
     order_id = Id(required=True)
     status = Text(required=True)

@@ -1,4 +1,4 @@
-"""Which schema an event has, and how its data becomes what goes on the wire."""
+"""The schemas by event name, and checking event data against them."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ _BUILT_IN: dict[EventName, type[Schema]] = {
 
 
 class SchemaRegistry:
-    """The schemas of one application, by event name; the built-in ones to begin with.
+    """The schemas of one application by event name, including the built-in ones.
 
-    May be used from several threads: loading and dumping keep no state in a schema,
-    and one assignment registers it.
+    It is thread-safe: loading and dumping keep no state in a schema, and registering
+    one is a single assignment.
     """
 
     def __init__(self) -> None:
@@ -71,37 +71,37 @@ class SchemaRegistry:
             self.register(name, schema)
 
     def register(self, name: str, schema: type[Schema] | Schema) -> None:
-        """Give an event a schema, in place of any it has.
+        """Set the schema of an event, replacing any it has.
 
         :param name: the event's name.
         :param schema: a :class:`PayloadSchema` or any marshmallow schema, as a class
             or an instance.
-        :raises ConfigError: when the name is no name or the schema no schema.
+        :raises ConfigError: ``name`` is not an event name or ``schema`` not a schema.
         """
         if not (name and isinstance(name, str)):
             raise ConfigError(
-                f"An event's name is a string that is not empty, not {name!r}."
+                f"An event name must be a string that is not empty, not {name!r}."
             )
-        # Its value, where it is a member of an enumeration.
+        # The value, if the name is a member of an enumeration.
         name = str.__str__(name)
         if isinstance(schema, type) and issubclass(schema, Schema):
             schema = schema()
         if not isinstance(schema, Schema):
             raise ConfigError(
-                f"The schema of event {name!r} cannot be {schema!r}: pass a "
+                f"The schema of the event {name!r} cannot be {schema!r}: pass a "
                 "subclass of PayloadSchema or of marshmallow.Schema, or an instance."
             )
         if schema.many:
             raise ConfigError(
-                f"The schema of event {name!r} has many=True, but an event "
-                "carries one object: nest the list in a field."
+                f"The schema of the event {name!r} has many=True, but the data of an "
+                "event is one object: put the list into a field of it."
             )
         self._schemas[name] = schema
 
     def takes(self, name: str, key: str) -> bool:
         """Whether the data of an event may have a key.
 
-        :param key: as it is on the wire.
+        :param key: the key in camelCase, as on the wire.
         """
         schema = self._schemas.get(name)
         if schema is None or schema.unknown == INCLUDE:
@@ -112,17 +112,17 @@ class SchemaRegistry:
         )
 
     def prepare(self, name: str, data: Any, *, strict: bool = False) -> dict[str, Any]:
-        """Check an event's data and give the object that goes on the wire.
+        """Check an event's data and return the object to send.
 
-        :param name: the event's name. With a registered schema the data is checked
-            against it; without one it is passed on as it is.
+        :param name: the event's name. If it has a registered schema, the data is
+            checked against it; otherwise the data is sent unchanged.
         :param data: a mapping, or, for an event with a schema, an object whose
             attributes the schema can dump. It is never changed.
         :param strict: refuse an event that has no schema.
-        :returns: a new dict with the wire's names and a ``timestamp``. The values of
-            an event without a schema are the caller's own.
-        :raises PayloadError: when the data does not fit; ``messages`` are
-            marshmallow's, by the wire's names.
+        :returns: a new dict with camelCase keys and a ``timestamp``. For an event
+            without a schema it holds the caller's own values.
+        :raises PayloadError: the data does not match the schema; ``messages`` are
+            marshmallow's, by the camelCase keys.
         """
         schema = self._schemas.get(name)
         try:
@@ -147,7 +147,7 @@ class SchemaRegistry:
 def _unchecked(data: Any) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         raise ValidationError(
-            "Give a mapping: only an event with a schema can take other objects."
+            "Pass a mapping: only an event with a schema can take other objects."
         )
     payload = dict(data)
     _refuse_odd_keys(payload)
@@ -160,7 +160,7 @@ def _checked(schema: Schema, data: Any) -> dict[str, Any]:
     loaded = schema.load(data)
     payload: dict[str, Any] = schema.dump(loaded)
     if schema.unknown == INCLUDE and isinstance(loaded, dict):
-        # Dumping leaves out what the schema does not know.
+        # Dumping leaves out keys that the schema does not know.
         known = {
             (field.attribute or name).partition(".")[0]
             for name, field in schema.fields.items()
@@ -173,14 +173,14 @@ def _checked(schema: Schema, data: Any) -> dict[str, Any]:
 
 
 def _from_object(schema: Schema, data: Any) -> dict[str, Any]:
-    """Dump an object, then load the result to check it and to learn the defaults."""
+    """Dump an object, then load the result to check it and to fill in defaults."""
     try:
         payload: dict[str, Any] = {} if _is_plain(data) else schema.dump(data)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValidationError(f"The object cannot be dumped: {error}") from error
     if not payload and not _has_attribute(schema, data):
         raise ValidationError(
-            "Give a mapping, or an object that has the fields as attributes."
+            "Pass a mapping, or an object that has the fields as attributes."
         )
     keys = {name: field.data_key or name for name, field in schema.fields.items()}
     dump_only = {keys[name] for name in schema.fields.keys() - schema.load_fields}
@@ -195,14 +195,14 @@ def _from_object(schema: Schema, data: Any) -> dict[str, Any]:
 
 
 def _has_attribute(schema: Schema, data: Any) -> bool:
-    """Tell an object whose every value is ``None`` from one of another kind."""
+    """Whether the object has any of the fields, even if all of them are ``None``."""
     return not _is_plain(data) and any(
         hasattr(data, field.attribute or name) for name, field in schema.fields.items()
     )
 
 
 def _is_plain(data: Any) -> bool:
-    """Tell a bare value from an object: a str has a ``title``, a list a ``count``."""
+    """Whether this is a plain value, whose methods (``str.title``) are not fields."""
     plain = (str, bytes, int, float, list, set, frozenset)
     return data is None or isinstance(data, plain) or type(data) is tuple
 
@@ -210,4 +210,4 @@ def _is_plain(data: Any) -> bool:
 def _refuse_odd_keys(payload: dict[Any, Any]) -> None:
     for key in payload:
         if not isinstance(key, str):
-            raise ValidationError("Not a valid name: a key must be a string.", str(key))
+            raise ValidationError("Not a valid key: it must be a string.", str(key))

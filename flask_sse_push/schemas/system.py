@@ -1,4 +1,4 @@
-"""Schemas of what happens to the system: maintenance, updates, health."""
+"""Schemas of events about the system: maintenance, updates, health."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .fields import (
 )
 
 MAINTENANCE_NOTICE = timedelta(minutes=30)
-"""From now to the start of a planned maintenance whose start is not given."""
+"""The time until a planned maintenance starts, if no start time is given."""
 
 
 class MaintenanceSchema(PayloadSchema):
@@ -52,7 +52,7 @@ class MaintenanceAlertSchema(MaintenanceSchema):
 
 
 class SystemUpdateSchema(PayloadSchema):
-    """``system-update``; ``requiresAction`` is, when absent, whether it is an error."""
+    """``system-update``; ``requiresAction`` is true by default for errors only."""
 
     update = Text(required=True)
     severity = Choice(Severity, required=True)

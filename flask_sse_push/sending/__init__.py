@@ -1,1 +1,1 @@
-"""From a verb to the event log."""
+"""Sending: the verbs, and the way of an event to the event log."""

@@ -1,4 +1,4 @@
-"""Events that leave when a SQLAlchemy transaction commits, and only then."""
+"""Events that are sent when a SQLAlchemy transaction commits, and only then."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ _QUEUE = "flask_sse_push"
 
 
 class AfterCommit(SendingVerbs):
-    """The verbs, for events that tell of what a database session is about to commit.
+    """The verbs, for events about changes that a database session is about to commit.
 
     Each call checks its event at once, against schema and rate limit, and raises as the
-    verb does. The event leaves when the session's outermost transaction has committed.
-    A rollback drops it, and so does the rollback of the SAVEPOINT it was sent in. What
-    fails to be sent after the commit is logged and told by ``event_failed``: it is too
-    late to refuse. A receipt is ``queued`` until its event is in the event log.
+    verb does. The event is sent when the session's outermost transaction has committed.
+    A rollback drops it, and so does the rollback of the SAVEPOINT it was sent in. If it
+    cannot be sent after the commit, the error is logged and the signal ``event_failed``
+    is sent. A receipt is ``queued`` until its event is in the event log.
 
-    May be made once and kept: a ``scoped_session`` is asked for its session each time.
+    The object may be kept and reused: it asks a ``scoped_session`` for the current
+    session at each call.
 
     :param session: a ``Session``, a ``scoped_session`` or Flask-SQLAlchemy's
         ``db.session``.
-    :raises ConfigError: SQLAlchemy is not installed, or it is no session.
+    :raises ConfigError: SQLAlchemy is not installed, or ``session`` is not a session.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class AfterCommit(SendingVerbs):
                 f"{session!r}."
             )
         self._get_final_sender = get_sender
-        # A scoped_session has one for each thread or request: asked when it is used.
+        # A scoped_session has a session for each thread or request: ask at each use.
         self._get_session = session if callable(session) else lambda: session
 
     def _get_sender(self) -> Sender:
@@ -74,13 +75,13 @@ class _Waiting:
     sender: Sender
     outgoing: Outgoing
     receipt: Receipt
-    #: The SAVEPOINT it waits for; None for the outermost transaction.
+    #: The SAVEPOINT the event waits for; None for the outermost transaction.
     savepoint: SessionTransaction | None
 
 
 @dataclass(slots=True)
 class _Queue:
-    """What waits for one session's transaction; it lives in ``session.info``."""
+    """The events that wait for one session's transaction, kept in ``session.info``."""
 
     waiting: list[_Waiting] = field(default_factory=list)
     is_committed: bool = False
@@ -103,7 +104,7 @@ def _after_commit(session: Session) -> None:
     if savepoint is None:
         queue.is_committed = True
         return
-    # The release of a SAVEPOINT: what waited for it now waits for what it was part of.
+    # A SAVEPOINT was released: its events now wait for the transaction around it.
     outer = savepoint.parent
     while outer is not None and not outer.nested:
         outer = outer.parent
@@ -115,15 +116,15 @@ def _after_commit(session: Session) -> None:
 def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
     queue = _queue_of(session)
     if transaction.nested:
-        # Released, it has none left; else it was rolled back.
+        # A released SAVEPOINT has no events left; otherwise it was rolled back.
         queue.waiting = [
             item for item in queue.waiting if item.savepoint is not transaction
         ]
     elif transaction.parent is None:
         waiting, queue.waiting = queue.waiting, []
         is_committed, queue.is_committed = queue.is_committed, False
-        # Here, not at the commit itself: receivers of event_published find the session
-        # free for a new transaction.
+        # Sending waits for this hook, not after_commit, so that a receiver of
+        # event_published can begin a new transaction on the session.
         if is_committed:
             for item in waiting:
                 _send(item)
@@ -135,4 +136,8 @@ def _send(item: _Waiting) -> None:
         item.receipt.follow(receipt)
     except Exception:
         event = item.outgoing.event
-        _log.exception("Not sent after the commit: %s to %s", event.name, event.channel)
+        _log.exception(
+            "The event %r to %s could not be sent after the commit",
+            event.name,
+            event.channel,
+        )

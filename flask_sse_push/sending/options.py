@@ -15,7 +15,7 @@ _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 
 class SendKeywords(TypedDict, total=False):
-    """The options as keywords of a verb; :class:`SendOptions` says what they mean."""
+    """The options as keywords of a verb; :class:`SendOptions` explains them."""
 
     priority: Priority | Literal["low", "normal", "high", "urgent"]
     store: bool
@@ -29,16 +29,16 @@ class SendKeywords(TypedDict, total=False):
 class SendOptions:
     """How an event is sent.
 
-    :param priority: which events leave first where they have to wait.
-    :param store: ``False`` for what is of no use later: neither history nor the mailbox
-        keeps it.
+    :param priority: which events leave first when several wait in the outbox.
+    :param store: ``False`` for an event that is of no use later: neither the history
+        nor the mailbox keeps it.
     :param id: an id of your own for the event, also its payload's ``id``. An event that
         is sent twice to one receiver with the same id arrives once.
-    :param coalesce: where events wait for a slow client, a newer one replaces an older
+    :param coalesce: while events wait for a slow client, a newer one replaces an older
         one of the same channel with the same key.
-    :param retain: a key, such as ``"score"``: every stream that begins later is given
-        the newest event of each key on its channels.
-    :param rate_limit: how often this receiver gets events of this name, such as
+    :param retain: key of a state, such as ``"score"``: every new stream gets the newest
+        event of each key on its channels.
+    :param rate_limit: how often this receiver may get events of this name, such as
         ``"5/minute"``; it replaces a configured limit.
     :raises EventError: a value is not allowed.
     """
@@ -55,7 +55,7 @@ class SendOptions:
         """The options that a verb was called with.
 
         :raises EventError: a value is not allowed.
-        :raises TypeError: there is no such option.
+        :raises TypeError: an option is unknown.
         """
         return cls(**keywords) if keywords else _DEFAULTS  # type: ignore[arg-type]
 
@@ -63,13 +63,13 @@ class SendOptions:
         if type(self.priority) is not Priority:
             object.__setattr__(self, "priority", _priority(self.priority))
         if self.id is not None:
-            object.__setattr__(self, "id", id_text(self.id, "event's id"))
+            object.__setattr__(self, "id", id_text(self.id, "event id"))
         if self.retain is not None:
             object.__setattr__(self, "retain", retain_key(self.retain))
             if not self.store:
                 raise EventError(
-                    "retain= keeps the event for later streams and store=False keeps "
-                    "it for nobody: leave one of them out."
+                    "retain= keeps the event for new streams, store=False keeps it "
+                    "nowhere: leave one of them out."
                 )
 
 
@@ -77,7 +77,7 @@ _DEFAULTS = SendOptions()
 
 
 def with_options(verb: _Verb) -> _Verb:
-    """Have ``help()`` and the documentation show the options of a verb one by one."""
+    """Make ``help()`` and the documentation show each option of a verb."""
     signature = inspect.signature(verb)
     parameters = [
         parameter
@@ -103,5 +103,5 @@ def _priority(priority: object) -> Priority:
     except ValueError as error:
         choices = ", ".join(repr(str(known)) for known in Priority)
         raise EventError(
-            f"A priority is one of {choices}, not {priority!r}."
+            f"priority must be one of {choices}, not {priority!r}."
         ) from error

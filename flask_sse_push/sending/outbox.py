@@ -1,4 +1,4 @@
-"""Between the verbs and a backend that may be away: priority, batches, retry."""
+"""The outbox: a queue before an event log that may be unreachable for a while."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ from .receipt import Receipt
 
 _log = logging.getLogger("flask_sse_push")
 
-# Events, and characters of their data, that go to the backend in one step: what it can
-# take in well under the time its answer may need.
+# The most events, and characters of their data, in one append: the event log must
+# answer well within its timeout.
 _BATCH, _BATCH_CHARACTERS = 500, 1024 * 1024
 
 
-# Era, rank of the priority, number in the order of arrival, and what it is about. What
-# must keep its place has an era of its own, between those before and after it.
+# Era, rank of the priority, number in the order of arrival, event and receipt. An event
+# that keeps its place has an era of its own, between those before and after it.
 _Waiting = tuple[int, int, int, Event, Receipt]
 
 
 def with_nonce(event: Event) -> Event:
-    """The event with a nonce, which it keeps however often it is appended."""
+    """The event with a nonce, so that appending it again does not repeat it."""
     return event if event.nonce else replace(event, nonce=secrets.token_urlsafe(12))
 
 
 class Outbox:
     """A bounded priority queue before a remote event log.
 
-    Higher priorities leave first; within one, events leave in the order they came. What
-    cannot be appended now is kept and tried again.
+    Higher priorities leave first; events of one priority leave in the order they came.
+    Events that cannot be appended now stay in the outbox and are tried again.
 
-    :param append: writes events to the log and gives their positions; it raises
-        ``BackendError`` where a later try may succeed.
+    :param append: writes events to the event log and returns their positions; it raises
+        ``BackendError`` if a later try may succeed.
     :param size: the most events it holds.
-    :param on_failed: told about an event that the log refuses for good.
+    :param on_failed: called with an event that the event log refuses for good, and the
+        error.
     """
 
     def __init__(
@@ -75,11 +76,11 @@ class Outbox:
         *,
         keeps_place: bool = False,
     ) -> Receipt:
-        """Send an event. ``URGENT`` is appended before this returns, if that works.
+        """Queue an event. If it is ``URGENT``, first try to append it at once.
 
-        :param keeps_place: whether it leaves after everything that waits now and before
-            everything that comes later, whatever the priorities.
-        :raises OutboxFull: as many events wait as may.
+        :param keeps_place: whether it leaves after everything that is queued now and
+            before everything that is queued later, whatever the priorities.
+        :raises OutboxFull: the outbox is full.
         """
         receipt = Receipt(connected)
         event = with_nonce(event)
@@ -87,7 +88,10 @@ class Outbox:
             try:
                 receipt.settle(self._append([event])[0])
             except BackendError:
-                _log.warning("An urgent event waits: the backend does not answer")
+                _log.warning(
+                    "The event log (SSE_PUSH_BACKEND_URL) does not answer; an urgent "
+                    "event waits in the outbox"
+                )
             else:
                 return receipt
         with self._lock:
@@ -107,7 +111,7 @@ class Outbox:
         """Whether an urgent event can be appended at once."""
         with self._lock:
             if self._is_failing:
-                # Not past those that wait for the backend to come back.
+                # During an outage it is queued too, before all other priorities.
                 return False
             if keeps_place:
                 return not len(self)
@@ -118,8 +122,8 @@ class Outbox:
     def flush(self, timeout: float) -> bool:
         """Wait until the outbox is empty.
 
-        :param timeout: seconds, at most.
-        :returns: whether it is.
+        :param timeout: the longest wait, in seconds.
+        :returns: whether it is empty.
         """
         end = time.monotonic() + timeout
         while len(self) and time.monotonic() < end:
@@ -143,7 +147,8 @@ class Outbox:
             except BackendError as error:
                 if not self._is_failing:
                     _log.warning(
-                        "%d events wait for the backend; trying on: %s",
+                        "The event log (SSE_PUSH_BACKEND_URL) does not answer; %d "
+                        "events wait in the outbox and are retried: %s",
                         len(self),
                         error,
                     )
@@ -151,14 +156,20 @@ class Outbox:
                 self._return(batch)
                 sleep(backoff.take())
             except Exception as error:
-                _log.exception("The backend refused %d events", len(batch))
+                _log.exception(
+                    "The event log (SSE_PUSH_BACKEND_URL) refused %d events; they are "
+                    "not sent",
+                    len(batch),
+                )
                 self._leaving = 0
                 for _, _, _, event, _ in batch:
                     self._tell_failed(event, error)
             else:
                 backoff.reset()
                 if self._is_failing:
-                    _log.warning("The backend takes events again")
+                    _log.warning(
+                        "The event log (SSE_PUSH_BACKEND_URL) accepts events again"
+                    )
                 self._is_failing = False
                 self._leaving = 0
                 for (*_, receipt), position in zip(batch, positions, strict=True):
@@ -168,7 +179,7 @@ class Outbox:
         try:
             self._on_failed(event, error)
         except Exception:
-            _log.exception("Telling of an event that was refused failed")
+            _log.exception("An event that the event log refused could not be reported")
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

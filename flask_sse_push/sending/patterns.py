@@ -1,4 +1,4 @@
-"""The guide's patterns on top of the verbs: sequences, progress, commits, limits."""
+"""The guide's patterns, built on the verbs: sequences, progress, commits, limits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(slots=True)
 class Rules:
-    """What an application has registered about its events, by event name.
+    """The schemas and rate limits that an application has registered, by event name.
 
     :param limits: rate limits, such as ``"5/minute"``.
     """
@@ -36,30 +36,31 @@ class Rules:
 
 
 class Verbs(SendingVerbs, UserVerbs):
-    """All that an ``SSEPush`` and a ``Publisher`` have in common."""
+    """The verbs that ``SSEPush`` and ``Publisher`` have in common."""
 
     @abstractmethod
     def _get_rules(self) -> Rules:
         """The rules to add to."""
 
     def register_schema(self, name: str, schema: type[Schema] | Schema) -> None:
-        """Have the data of an event checked by a marshmallow schema.
+        """Check the data of all events of one name with a marshmallow schema.
 
         :param name: the event's name.
-        :raises ConfigError: it is no name or no schema.
+        :raises ConfigError: ``name`` is not an event name or ``schema`` not a schema.
         """
         self._get_rules().schemas.register(name, schema)
 
     def limit(self, event: str, limit: str | None) -> None:
         """Limit how often one receiver gets the events of one name.
 
-        A receiver is a user, a group, or everybody. It replaces
+        A receiver is a user, a group, or everybody. This limit replaces
         ``SSE_PUSH_RATE_LIMIT`` for this name; the verbs' ``rate_limit=`` replaces both.
 
         :param event: the event's name.
         :param limit: such as ``"5/minute"``, in the notation of the ``limits`` library;
-            ``None`` takes it away again.
-        :raises ConfigError: it is no limit, or the extra ``limits`` is missing.
+            ``None`` removes it.
+        :raises ConfigError: the limit cannot be parsed, or the extra ``limits`` is not
+            installed.
         """
         set_limit(self._get_rules().limits, event, limit)
 
@@ -71,12 +72,12 @@ class Verbs(SendingVerbs, UserVerbs):
         data: object,
         **options: Unpack[SendKeywords],
     ) -> list[Receipt]:
-        """Send an event to those users who are connected now and whom you choose.
+        """Send an event to the connected users for whom a predicate is true.
 
-        :param predicate: takes a user id, as text, and says whether it gets the event.
+        :param predicate: called with the id of each connected user, as text.
         :param options: those of :meth:`send_to_user`.
-        :returns: a receipt for each, by user id.
-        :raises BackendError: who is connected cannot be told now.
+        :returns: a receipt for each chosen user, sorted by user id.
+        :raises BackendError: the backend cannot be asked who is connected.
         """
         users = sorted(self.get_connected_users())
         chosen = [user_id for user_id in users if predicate(user_id)]
@@ -95,15 +96,16 @@ class Verbs(SendingVerbs, UserVerbs):
         """Send a user related events, one after the other.
 
         The first is sent before this returns; the others follow on a greenlet or a
-        daemon thread. Each is numbered by ``step`` and ``totalSteps``, unless it says
-        otherwise itself or the event's schema has no such fields. The first that cannot
-        be sent ends the sequence: no step is left out.
+        daemon thread. Each gets ``step`` and ``totalSteps``, unless its data has them
+        already or the event's schema has no such fields. If a step cannot be sent, the
+        sequence ends there: no step is skipped.
 
         :param steps: the data of each event; all are checked before the first is sent.
         :param pause: seconds between two events.
         :param options: those of :meth:`send_to_user`, except ``id``.
-        :returns: a handle: ``cancel()``, ``wait(timeout)``, ``is_done``, ``error``.
-        :raises PayloadError: the data of a step does not fit; nothing was sent.
+        :returns: the running sequence, with ``cancel()``, ``wait(timeout)``,
+            ``is_done`` and ``error``.
+        :raises PayloadError: the data of a step is not valid; nothing was sent.
         """
         checked = SendOptions.from_keywords(options)
         sequence = Sequence(self._get_sender(), user_id, event, steps, pause, checked)
@@ -144,7 +146,7 @@ class Verbs(SendingVerbs, UserVerbs):
         failed_message: str | None = None,
         rate: float = 4.0,
     ) -> Progress[Any]:
-        """Tell a user how far a task is, by ``progress-update`` events.
+        """Report the progress of a task to a user, as ``progress-update`` events.
 
         ::
 
@@ -156,17 +158,17 @@ class Verbs(SendingVerbs, UserVerbs):
                     load_all(chunk)
                     progress.advance(len(chunk))
 
-        The first and the last event are always sent; between them no more than ``rate``
-        allows, and those reach only who is connected. They share the task id as
-        ``coalesce`` key.
+        The first and the last event are always sent. Between them at most ``rate``
+        events per second are sent, and only to users who are connected. All share the
+        task id as ``coalesce`` key.
 
         :param items: counted while they are iterated.
-        :param total: all there is to do; ``len(items)`` where that is known.
+        :param total: the amount of work; defaults to ``len(items)``, if it has one.
         :param task_id: 32 random hexadecimal digits unless given.
-        :param message: for the user to read.
-        :param failed_message: for the user to read if the work fails. The text of an
+        :param message: text for the user.
+        :param failed_message: text for the user if the work fails. The text of an
             exception is never sent.
-        :param rate: events per second, at most.
+        :param rate: the most events per second.
         """
         return Progress(
             self._get_sender(),
@@ -180,7 +182,7 @@ class Verbs(SendingVerbs, UserVerbs):
         )
 
     def after_commit(self, session: Session | scoped_session[Any]) -> AfterCommit:
-        """The sending verbs, for events that leave when a database session commits.
+        """The sending verbs, for events that are sent when a database session commits.
 
         ::
 
@@ -188,6 +190,7 @@ class Verbs(SendingVerbs, UserVerbs):
             sse.after_commit(db.session).send_to_user(user_id, "order-update", data)
             db.session.commit()
 
-        :raises ConfigError: SQLAlchemy is not installed, or it is no session.
+        :raises ConfigError: SQLAlchemy is not installed, or ``session`` is not one of
+            its sessions.
         """
         return AfterCommit(self._get_sender, session)

@@ -1,4 +1,4 @@
-"""How far a task is, told to a user at a bounded rate."""
+"""The progress of a task, reported to a user at a limited rate."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _Item = TypeVar("_Item")
 
 
 class Progress(Generic[_Item]):
-    """How far one task is, as ``progress-update`` events; ``sse.progress()`` makes it.
+    """The progress of one task, as ``progress-update`` events; see ``sse.progress()``.
 
-    As a context manager it ends in ``done``, or in ``failed`` when the block raises. As
-    an iterable it counts the items by itself; there a loop that is left early ends in
-    ``failed``, since a ``break`` and an exception look the same from here. Where
-    leaving early is no failure, iterate within ``with``.
+    As a context manager it ends as ``done``, or as ``failed`` if the block raises. As
+    an iterable it counts the items itself. A loop that is left early then ends as
+    ``failed``, because a ``break`` and an exception look the same to an iterator. If
+    leaving early is not a failure, iterate inside ``with``.
 
-    Progress never ends the work it reports on: an event that cannot be sent now is
-    logged and told by ``event_failed``. Data that is wrong raises, as always.
+    An event that cannot be sent now does not interrupt the work: the error is logged
+    and the signal ``event_failed`` is sent. Invalid data raises, as always.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Progress(Generic[_Item]):
         rate: float = 4.0,
     ) -> None:
         if not rate > 0:
-            raise EventError(f"rate is events a second, above 0, not {rate!r}.")
+            raise EventError(f"rate must be events per second above 0, not {rate!r}.")
         self._sender = sender
         self._channel = user_channel(user_id)
         self._items = items
@@ -53,7 +53,7 @@ class Progress(Generic[_Item]):
         self._sent = 0.0
         self._status: ProgressStatus | None = None
         self._failed_message = failed_message
-        #: What the events of this task carry as ``taskId``.
+        #: The ``taskId`` of all events of this task.
         self.task_id = task_id if task_id is not None else uuid.uuid4().hex
         self.current: float = 0
         countable: object = items
@@ -63,9 +63,9 @@ class Progress(Generic[_Item]):
         self.message = message
 
     def advance(self, by: float = 1) -> None:
-        """Note that more is done.
+        """Add to the amount that is done.
 
-        :raises EventError: the task has not begun or has ended.
+        :raises EventError: the task has not started or has ended.
         """
         self.update(current=self.current + by)
 
@@ -76,21 +76,23 @@ class Progress(Generic[_Item]):
         total: float | None = None,
         message: str | None = None,
     ) -> None:
-        """Note how far the task is; what is not given stays as it was.
+        """Set the state of the task; arguments that are left out keep their value.
 
-        :param current: done so far; past ``total``, the total grows with it.
-        :param total: all there is to do.
-        :param message: for the user to read.
-        :raises EventError: it is below 0, or the task has not begun or has ended.
-        :raises PayloadError: a value is none that the event may carry.
+        :param current: the amount done so far; it raises ``total`` if it is greater.
+        :param total: the amount of work.
+        :param message: text for the user.
+        :raises EventError: ``current`` is below 0, or the task has not started or has
+            ended.
+        :raises PayloadError: a value is not allowed by the event's schema.
         """
         if self._status is not ProgressStatus.RUNNING:
             raise EventError(
-                "Progress is noted between begin and end: use it in 'with' or 'for'."
+                "This progress is not running: call advance() and update() inside its "
+                "'with' block or 'for' loop."
             )
         if current is not None:
             if current < 0:
-                raise EventError(f"Progress is not below 0: {current!r}.")
+                raise EventError(f"current must not be below 0: {current!r}.")
             self.current = current
         if total is not None:
             self.total = total
@@ -103,7 +105,9 @@ class Progress(Generic[_Item]):
 
     def __enter__(self) -> Progress[_Item]:
         if self._status is not None:
-            raise EventError("A progress is used once: make another.")
+            raise EventError(
+                "A progress can be used only once: call sse.progress() again."
+            )
         self._status = ProgressStatus.RUNNING
         self._send(self.message)
         return self
@@ -112,15 +116,17 @@ class Progress(Generic[_Item]):
         self, kind: type[BaseException] | None, error: object, traceback: object
     ) -> None:
         if kind is GeneratorExit:
-            # Perhaps the garbage collector's doing, amid anything: nothing may be
-            # waited for here.
+            # The garbage collector may close a generator in the middle of any code, so
+            # nothing here may wait.
             spawn(self._end, ProgressStatus.FAILED)
         else:
             self._end(ProgressStatus.DONE if kind is None else ProgressStatus.FAILED)
 
     def __iter__(self) -> Iterator[_Item]:
         if self._items is None:
-            raise EventError("There is nothing to iterate: give sse.progress() items.")
+            raise EventError(
+                "There is nothing to iterate over: pass items to sse.progress()."
+            )
         if self._status is ProgressStatus.RUNNING:
             yield from self._count(self._items)
         else:
@@ -149,11 +155,13 @@ class Progress(Generic[_Item]):
         if message is not None:
             data["message"] = message
         options = SendOptions(
-            # A running state is worth nothing later; how the task ended is.
+            # Only the last event, which says how the task ended, is of use later.
             store=self._status is not ProgressStatus.RUNNING,
             coalesce=self.task_id,
         )
         try:
             self._sender.send([self._channel], EventName.PROGRESS_UPDATE, data, options)
         except (BackendError, RateLimitExceeded) as error:
-            _log.warning("Progress of task %s not sent: %s", self.task_id, error)
+            _log.warning(
+                "The progress of task %s could not be sent: %s", self.task_id, error
+            )

@@ -1,4 +1,4 @@
-"""Sending from where there is no Flask application: Celery, cron, scripts."""
+"""Sending without a Flask application: from Celery, cron and scripts."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ from .ratelimit import RateLimiter
 from .receipt import Receipt
 from .sender import Outgoing, Sender
 
-# Events that go to the backend in one step.
+# The most events in one append.
 _BATCH = 500
 
 
 class Publisher(Verbs):
-    """The sending verbs, straight into the log.
+    """The verbs without a Flask application; they write directly to the event log.
 
-    A verb returns when its event is in the log. While Redis does not answer it tries
-    again, ``timeout`` seconds long, and then raises :exc:`BackendError`. ``priority``
-    changes nothing here: nothing waits in a queue.
+    A verb returns when its event is in the event log. While Redis does not answer, it
+    tries again for ``timeout`` seconds and then raises :exc:`BackendError`.
+    ``priority`` has no effect, because no event waits in an outbox.
 
-    Safe for threads. A process that was forked, such as a Celery worker's, makes its
-    own connections. Made by :meth:`from_url`; as a context manager it closes them.
+    Create one with :meth:`from_url`. It is thread-safe, and a forked process, such as a
+    Celery worker, opens its own connections to Redis. ``close()``, or the end of a
+    ``with`` block, closes them.
 
-    :param config: what ``SSE_PUSH_*`` keys say.
-    :param timeout: seconds.
-    :raises ConfigError: the backend is no Redis or Valkey server.
+    :param config: the ``SSE_PUSH_*`` settings.
+    :param timeout: how long a verb tries to send, in seconds.
+    :raises ConfigError: the backend is not a Redis or Valkey server.
     """
 
     def __init__(self, config: Config, *, timeout: float = 10.0) -> None:
         if config.is_memory:
             raise ConfigError(
                 "A Publisher needs a Redis or Valkey server, such as "
-                "redis://localhost:6379/0: the log of memory:// is in the memory of "
-                "the web server's process, which no other process reaches."
+                "redis://localhost:6379/0: the event log of memory:// is in the memory "
+                "of the web server's process, which no other process reaches."
             )
         self._config = config
         self._timeout = timeout
@@ -68,19 +69,19 @@ class Publisher(Verbs):
     ) -> Self:
         """A publisher for the server at a URL.
 
-        :param url: as ``SSE_PUSH_BACKEND_URL``.
-        :param key_prefix: as ``SSE_PUSH_KEY_PREFIX``; the applications' own.
+        :param url: the application's ``SSE_PUSH_BACKEND_URL``.
+        :param key_prefix: the application's ``SSE_PUSH_KEY_PREFIX``.
         :param timeout: seconds a verb tries to send before it gives up.
         :param options: other ``SSE_PUSH_*`` settings, in lower case without the prefix,
-            such as ``mailbox_size=50``. They should be the applications' own, too.
-        :raises ConfigError: a value is wrong, an option is none, or the URL is
+            such as ``mailbox_size=50``. Use the values of the application.
+        :raises ConfigError: a value is wrong, an option is unknown, or the URL is
             ``memory://``.
         """
         known = {field.name for field in fields(Config)}
         for name in options:
             if name not in known:
                 raise ConfigError(
-                    f"{name!r} is no setting: take one of {', '.join(sorted(known))}."
+                    f"{name!r} is not a setting: use one of {', '.join(sorted(known))}."
                 )
         settings = {"backend_url": url, "key_prefix": key_prefix, **options}
         config = Config.from_mapping(
@@ -89,7 +90,7 @@ class Publisher(Verbs):
         return cls(config, timeout=timeout)
 
     def close(self) -> None:
-        """Close the connections; the next verb opens new ones."""
+        """Close the connections to the backend; the next verb opens new ones."""
         self._backend.stop()
 
     def __enter__(self) -> Self:
@@ -108,9 +109,9 @@ class Publisher(Verbs):
         return self._rules
 
     def _append(self, outgoing: Sequence[Outgoing]) -> list[Receipt]:
-        """Append events, all with one limit on the time it takes.
+        """Append events within the timeout, which is for all of them together.
 
-        :raises BackendError: the time is up.
+        :raises BackendError: the timeout has passed.
         """
         events = [with_nonce(one.event) for one in outgoing]
         positions: list[Position] = []
@@ -126,12 +127,12 @@ class Publisher(Verbs):
                     missing = f"{len(events) - len(positions)} of {len(events)} events"
                     raise BackendError(
                         f"{missing} could not be confirmed within {self._timeout:g} s. "
-                        "Send them again; an id of your own keeps them from arriving "
-                        f"twice. {error}"
+                        "Send them again; pass an id of your own so that they do not "
+                        f"arrive twice. {error}"
                     ) from error
                 sleep(pause)
         return [Receipt(None, position) for position in positions]
 
 
 def _announce_nothing(*arguments: object, **what: object) -> None:
-    """Stand in for signals: there is no application to send them for."""
+    """Send no signals, because there is no application to send them for."""

@@ -1,4 +1,4 @@
-"""How many events may be sent: limits in the notation of the ``limits`` library."""
+"""Rate limits, in the notation of the ``limits`` library."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("flask_sse_push")
 
-# Seconds for which events pass uncounted, once the backend has failed to answer, before
-# it is asked again: a limit must not hold up what it limits.
+# After the backend has failed to answer, events pass uncounted for this many seconds
+# before it is asked again, so that an outage does not delay every event.
 _AWAY_SECONDS = 5.0
 
 
 def set_limit(by_event: dict[str, str], event: str, limit: str | None) -> None:
-    """Give the events of one name a limit of their own.
+    """Set the limit of the events of one name.
 
-    :param limit: such as ``"5/minute"``; ``None`` takes it away again.
-    :raises ConfigError: it is no limit, or the extra is missing.
+    :param limit: such as ``"5/minute"``; ``None`` removes it.
+    :raises ConfigError: the limit cannot be parsed, or the extra is not installed.
     """
     if limit is None:
         by_event.pop(plain(event), None)
@@ -39,17 +39,18 @@ def set_limit(by_event: dict[str, str], event: str, limit: str | None) -> None:
 class RateLimiter:
     """Counts events by receiver (the channel) and event name, in a moving window.
 
-    Exactly one limit applies to an event: the call's own, else that of the event's
-    name, else ``SSE_PUSH_RATE_LIMIT``. The backend keeps the counts: with the memory
-    backend for this process, with Redis for all workers together. While Redis does not
-    answer, events pass uncounted: a limit must not lose an event because of an outage.
+    Exactly one limit applies to an event: the one passed to the verb, else that of the
+    event's name, else ``SSE_PUSH_RATE_LIMIT``. The backend keeps the counts: the memory
+    backend for this process, Redis for all workers together. While Redis does not
+    answer, events pass uncounted, so that no event is refused because of an outage.
 
-    A limit may be several, as in ``"10/second; 100/hour"``: all must hold. What a later
-    one refuses has been counted by the earlier.
+    A limit may have several parts, as in ``"10/second; 100/hour"``; all must allow the
+    event. An event that one part refuses stays counted by the parts before it.
 
     :param by_event: limits by event name; see :func:`set_limit`.
-    :param get_windows: gives the windows of the backend of this process.
-    :raises ConfigError: ``SSE_PUSH_RATE_LIMIT`` is no limit, or the extra is missing.
+    :param get_windows: returns the rate windows of this process's backend.
+    :raises ConfigError: ``SSE_PUSH_RATE_LIMIT`` cannot be parsed, or the extra is not
+        installed.
     """
 
     def __init__(
@@ -68,9 +69,9 @@ class RateLimiter:
     def admit(self, channel: str, event: str, limit: str | None = None) -> None:
         """Count an event that is about to be sent.
 
-        :param limit: the call's own limit.
+        :param limit: the limit that was passed to the verb.
         :raises RateLimitExceeded: the limit is used up.
-        :raises ConfigError: ``limit`` is no limit, or the extra is missing.
+        :raises ConfigError: ``limit`` cannot be parsed, or the extra is not installed.
         """
         if limit is None:
             limit = self._by_event.get(event, self._default)
@@ -79,8 +80,8 @@ class RateLimiter:
         items = _parse(limit, "rate_limit")
         if self._away_until is not None and time.monotonic() < self._away_until:
             return
-        # One identifier, in which no part can pass for another: a name holds no NUL,
-        # and limits joins identifiers by a slash unescaped.
+        # One identifier, because the limits library joins several with an unescaped
+        # slash. An event name contains no NUL, so the two parts cannot be confused.
         key = f"{event}\0{channel}"
         windows = self._get_windows()
         try:
@@ -92,19 +93,26 @@ class RateLimiter:
                     raise RateLimitExceeded(limit, max(wait, 0.0))
         except BackendError as error:
             if self._away_until is None:
-                _log.warning("Events pass uncounted, rate limits are away: %s", error)
+                _log.warning(
+                    "The event log (SSE_PUSH_BACKEND_URL) does not answer; events pass "
+                    "without being counted against rate limits: %s",
+                    error,
+                )
             self._away_until = time.monotonic() + _AWAY_SECONDS
         else:
             if self._away_until is not None:
-                _log.warning("Rate limits are back")
+                _log.warning(
+                    "The event log (SSE_PUSH_BACKEND_URL) answers again; rate limits "
+                    "are applied again"
+                )
                 self._away_until = None
 
 
 @lru_cache(maxsize=256)
 def _parse(limit: str, what: str) -> tuple[RateLimitItem, ...]:
-    """Read a limit.
+    """Parse a limit.
 
-    :param what: what it is, for the error.
+    :param what: what the limit is called in an error message.
     """
     try:
         from limits import parse_many  # noqa: PLC0415 (an extra)

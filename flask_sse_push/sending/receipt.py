@@ -1,4 +1,4 @@
-"""What a verb returns."""
+"""The receipt, which every sending verb returns."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from ..runtime.concurrency import sleep
 
 
 class Receipt:
-    """What became of an event that was sent.
+    """The state of an event that was sent.
 
-    :param connected: whether anybody was there to receive it: ``True`` if on this
-        worker, ``False`` if nowhere, ``None`` where only other workers know.
+    :param connected: whether a receiver was connected: ``True`` if one was connected to
+        this worker, ``False`` if none was anywhere, ``None`` if only other workers can
+        know.
     """
 
     __slots__ = ("_followed", "_position", "connected")
@@ -43,7 +44,7 @@ class Receipt:
         """Wait until the event is in the event log.
 
         :param timeout: seconds.
-        :returns: whether it is.
+        :returns: whether it is there.
         """
         end = time.monotonic() + timeout
         while self.queued and time.monotonic() < end:
@@ -51,10 +52,10 @@ class Receipt:
         return not self.queued
 
     def settle(self, position: Position) -> None:
-        """Note the event's place in the event log."""
+        """Set the event's position in the event log."""
         self._position = position
 
     def follow(self, other: Receipt) -> None:
-        """Say from now on what another receipt says: the event was sent only now."""
+        """Report the state of another receipt, once the event is really sent."""
         self._followed = other
         self.connected = other.connected

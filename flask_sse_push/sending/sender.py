@@ -1,4 +1,4 @@
-"""The way of an event into the event log: check, limit, append, tell."""
+"""The steps of sending an event: check, rate limit, append, announce."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from .options import SendOptions
 from .ratelimit import RateLimiter
 from .receipt import Receipt
 
-# Longest wait, in seconds, for a control event to be in the event log.
+# The longest wait, in seconds, until a control event is in the event log.
 _PLACE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event that has been checked and is still to be sent.
+    """An event that has been checked and not yet sent.
 
-    :param keeps_place: whether no priority moves it, nor others past it.
+    :param keeps_place: whether its place in the order of sending is kept, whatever the
+        priorities of other events.
     """
 
     event: Event
@@ -32,23 +33,23 @@ class Outgoing:
     keeps_place: bool = False
 
 
-#: Takes checked events and gives a receipt for each, in order. It raises ``OutboxFull``
-#: or ``BackendError`` for the first that it refuses.
+#: Takes checked events and returns a receipt for each, in order. It raises
+#: ``OutboxFull`` or ``BackendError`` for the first that it refuses.
 Append = Callable[[Sequence[Outgoing]], Iterable[Receipt]]
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Sends events: what every verb, signal, sequence and progress goes through.
+    """Sends events for every verb, signal, sequence and progress.
 
     :param schemas: the schemas by event name.
     :param limiter: counts events against their rate limits.
-    :param append: writes to the event log: through the outbox in the extension, at
-        once in a ``Publisher``.
-    :param announce: sends a signal of :mod:`flask_sse_push.signals`, with what it tells
-        as keywords.
-    :param finish: the last step, where it is another than :meth:`append_all`: one that
-        keeps the events until a transaction commits.
+    :param append: writes to the event log: through the outbox in the extension,
+        directly in a ``Publisher``.
+    :param announce: sends a signal of :mod:`flask_sse_push.signals`; takes the signal
+        and its keywords.
+    :param finish: replaces the last step, :meth:`append_all`, for example to hold the
+        events back until a transaction commits.
     """
 
     config: Config
@@ -71,12 +72,11 @@ class Sender:
     ) -> list[Receipt]:
         """Send an event to each of the channels.
 
-        :raises PayloadError: the data does not fit; nothing was sent.
-        :raises EventError: the event cannot go on the wire; nothing was sent.
+        :raises PayloadError: the data does not match the schema; nothing was sent.
+        :raises EventError: the event is not allowed; nothing was sent.
         :raises RateLimitExceeded: a rate limit refuses one; nothing was sent.
-        :raises OutboxFull: as many events wait for the backend as may; those before
-            it were sent.
-        :raises BackendError: the backend cannot be reached, and nothing can wait here.
+        :raises OutboxFull: the outbox is full; the events before this one were sent.
+        :raises BackendError: the backend cannot be reached, and there is no outbox.
         """
         return self.send_checked(
             [self.check(channel, name, data, options) for channel in channels]
@@ -90,12 +90,12 @@ class Sender:
         return list(finish(outgoing))
 
     def send_control(self, event: Event, *, keeps_place: bool = False) -> None:
-        """Append a control event: no limit counts it, and nothing is announced.
+        """Append a control event, without rate limits and signals.
 
-        :param keeps_place: whether it comes after all that this process has sent before
-            and before all that it sends later. While such events wait for a backend
-            that answers, this waits for them, a moment at most.
-        :raises OutboxFull: as many events wait for the backend as may.
+        :param keeps_place: whether it must come after all that this process has sent
+            before, and before all that it sends later. Then this call waits a moment
+            for the events in the outbox.
+        :raises OutboxFull: the outbox is full.
         :raises BackendError: the backend cannot be reached.
         """
         options = SendOptions(priority=Priority.URGENT)
@@ -106,10 +106,10 @@ class Sender:
     def check(
         self, channel: Channel, name: str, data: object, options: SendOptions
     ) -> Outgoing:
-        """Check everything about an event, and send nothing.
+        """Check everything about an event without sending it.
 
-        :raises PayloadError: the data does not fit.
-        :raises EventError: the event cannot go on the wire.
+        :raises PayloadError: the data does not match the schema.
+        :raises EventError: the event is not allowed.
         """
         try:
             return Outgoing(self._make_event(channel, name, data, options), options)
@@ -132,7 +132,7 @@ class Sender:
     def append_all(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
         """Append events that have been admitted, and announce each.
 
-        :raises OutboxFull: as many events wait for the backend as may.
+        :raises OutboxFull: the outbox is full.
         :raises BackendError: the backend cannot be reached.
         """
         receipts = iter(self.append(outgoing))
@@ -162,12 +162,12 @@ class Sender:
         self, channel: Channel, name: str, data: object, options: SendOptions
     ) -> Event:
         if not isinstance(name, str):
-            raise EventError(f"An event's name is text, not {name!r}.")
+            raise EventError(f"An event name must be text, not {name!r}.")
         name = plain(name)
         if name.startswith(RESERVED_PREFIX):
             raise EventError(
                 f"The event name {name!r} is not allowed: names that start with "
-                f"{RESERVED_PREFIX!r} are kept for the extension. Choose another."
+                f"{RESERVED_PREFIX!r} are reserved for the extension. Choose another."
             )
         payload = self.schemas.prepare(name, data, strict=self.config.strict_events)
         nonce = ""
@@ -188,15 +188,17 @@ class Sender:
         try:
             text = to_json(payload)
         except (TypeError, ValueError, RecursionError) as error:
-            raise PayloadError(name, {"_schema": [f"Not JSON: {error}"]}) from error
+            reason = f"The data cannot be written as JSON: {error}"
+            raise PayloadError(name, {"_schema": [reason]}) from error
         most = self.config.max_event_bytes
         # A character takes at most four bytes, so short text needs no counting.
         if len(text) > most // 4:
             size = len(text.encode(errors="replace"))
             if size > most:
                 reason = (
-                    f"{size} bytes of JSON, but SSE_PUSH_MAX_EVENT_BYTES is {most}. "
-                    "Send a reference that the client can fetch."
+                    f"The data has {size} bytes of JSON, but SSE_PUSH_MAX_EVENT_BYTES "
+                    f"is {most}. Send a reference, such as a URL, that the client can "
+                    "fetch, or raise the setting."
                 )
                 raise PayloadError(name, {"_schema": [reason]})
         return text

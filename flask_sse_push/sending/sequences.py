@@ -19,9 +19,9 @@ _log = logging.getLogger("flask_sse_push")
 class Sequence:
     """A running sequence of events to one user; ``sse.sequence()`` starts it.
 
-    It runs on a greenlet or a daemon thread of this process. It goes on after the
-    request that started it, but not after the process: where every step must come, let
-    a task queue send them.
+    It runs on a greenlet or a daemon thread of this process. It outlives the request
+    that started it, but not the process: if every step must be sent, send the steps
+    from a task queue.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Sequence:
         options: SendOptions,
     ) -> None:
         if not pause >= 0:
-            raise EventError(f"pause is seconds from 0, not {pause!r}.")
+            raise EventError(f"pause must be seconds, 0 or more, not {pause!r}.")
         if options.id is not None:
             raise EventError(
                 "The events of a sequence cannot share one id: leave id out."
@@ -49,9 +49,9 @@ class Sequence:
         self._is_cancelled = False
         #: Receipts of the events that were sent.
         self.receipts: list[Receipt] = []
-        #: Why the sequence ended early, if an event could not be sent.
+        #: The error that ended the sequence early, if an event could not be sent.
         self.error: Exception | None = None
-        #: Whether nothing more will be sent.
+        #: Whether the sequence has ended.
         self.is_done = not self._steps
         for step in self._steps:
             sender.check(self._channel, event, step, options)
@@ -61,7 +61,7 @@ class Sequence:
         return f"<Sequence {self._event!r} {sent}/{steps} error={self.error!r}>"
 
     def start(self) -> None:
-        """Send the first event, and have the others sent."""
+        """Send the first event, and start sending the others in the background."""
         if self._steps:
             self._send(self._steps[0])
         if len(self._steps) > 1:
@@ -70,16 +70,16 @@ class Sequence:
             self.is_done = True
 
     def cancel(self) -> None:
-        """Send no more; what was sent stays sent."""
+        """Send no more events; those that were sent stay sent."""
         self._is_cancelled = True
         if self._wakeup is not None:
             self._wakeup.set()
 
     def wait(self, timeout: float) -> bool:
-        """Wait until the sequence has ended, in whatever way.
+        """Wait until the sequence has ended: sent, cancelled or failed.
 
         :param timeout: seconds.
-        :returns: whether it has.
+        :returns: whether it has ended.
         """
         end = time.monotonic() + timeout
         while not self.is_done and time.monotonic() < end:
@@ -87,7 +87,7 @@ class Sequence:
         return self.is_done
 
     def _run(self) -> None:
-        # Made where it is waited for, and before the first look at the flag.
+        # Made by the thread or greenlet that waits on it, before it reads the flag.
         wakeup = self._wakeup = make_wakeup()
         try:
             for step in self._steps[1:]:
@@ -98,22 +98,22 @@ class Sequence:
                 self._send(step)
         except SSEPushError as error:
             self.error = error
-            _log.warning("%r ends early", self)
+            _log.warning("%r ends early, because an event could not be sent", self)
         except Exception as error:
             self.error = error
-            _log.exception("%r ends early", self)
+            _log.exception("%r ends early, because of an unexpected error", self)
         finally:
             self.is_done = True
 
     def _send(self, step: object) -> None:
-        # Made anew, for the time it carries to be the time it is sent.
+        # The event is made now, so that its timestamp is the time it is sent.
         self.receipts += self._sender.send(
             [self._channel], self._event, step, self._options
         )
 
 
 def _number(sender: Sender, event: str, steps: list[object]) -> list[object]:
-    """The steps with ``step`` and ``totalSteps``, where they may have and lack them."""
+    """Add missing ``step`` and ``totalSteps``, if the schema has these fields."""
     takes_step = sender.schemas.takes(event, "step")
     takes_total = sender.schemas.takes(event, "totalSteps")
     numbered: list[object] = []

@@ -1,4 +1,4 @@
-"""The verbs about users: who is connected, whom to disconnect, what was read."""
+"""The verbs about users: who is connected, disconnecting, acknowledging events."""
 
 from __future__ import annotations
 
@@ -90,16 +90,16 @@ class UserVerbs(ABC):
     def acknowledge(self, user_id: object, event_id: str) -> int:
         """Remove from a user's mailbox all events up to one.
 
-        :param event_id: an id from the wire or from a receipt.
+        :param event_id: the id of an event that a client received, or of a receipt.
         :returns: the number of events removed.
-        :raises EventError: it is no id of an event.
+        :raises EventError: ``event_id`` is not the id of an event.
         :raises BackendError: the backend cannot be reached.
         """
         backend = self._get_backend()
         position = backend.parse_cursor(event_id)
         if position is None:
             raise EventError(
-                f"{event_id!r} is no id of an event: pass one from the wire, or the "
-                "id of a receipt that is not queued any more."
+                f"{event_id!r} is not the id of an event: pass the id of an event that "
+                "a client received, or of a receipt that is not queued any more."
             )
         return backend.acknowledge(id_text(user_id), position)

@@ -16,7 +16,7 @@ from .sender import Outgoing, Sender
 
 
 class SendingVerbs(ABC):
-    """The verbs that send; all of them end in one :class:`Sender`."""
+    """The verbs that send; all of them use one :class:`Sender`."""
 
     @abstractmethod
     def _get_sender(self) -> Sender:
@@ -35,23 +35,24 @@ class SendingVerbs(ABC):
         :param user_id: text, a number or a UUID.
         :param event: the event's name, which may have a schema.
         :param data: a mapping, or an object that the event's schema can dump.
-        :param priority: which events leave first where they have to wait.
-        :param store: ``False`` for what is of no use later: neither history nor the
-            mailbox keeps it.
+        :param priority: which events leave first when several wait in the outbox.
+        :param store: ``False`` for an event that is of no use later: neither the
+            history nor the mailbox keeps it.
         :param id: an id of your own for the event, also its payload's ``id``. An event
             that is sent twice to one receiver with the same id arrives once.
-        :param coalesce: where events wait for a slow client, a newer one replaces an
+        :param coalesce: while events wait for a slow client, a newer one replaces an
             older one of the same channel with the same key.
-        :param retain: a key, such as ``"score"``: every stream that begins later is
-            given the newest event of each key on its channels.
-        :param rate_limit: how often this receiver gets events of this name, such as
+        :param retain: key of a state, such as ``"score"``: every new stream gets the
+            newest event of each key on its channels.
+        :param rate_limit: how often this receiver may get events of this name, such as
             ``"5/minute"``; it replaces a configured limit.
-        :raises PayloadError: the data does not fit the schema; nothing was sent.
+        :raises PayloadError: the data does not match the schema; nothing was sent.
         :raises EventError: the name, the user id or an option is not allowed; nothing
             was sent.
-        :raises RateLimitExceeded: a rate limit refuses it; nothing was sent.
-        :raises OutboxFull: the backend is away and as many events wait as may.
-        :raises BackendError: the backend is away, and nothing can wait in a script.
+        :raises RateLimitExceeded: a rate limit refuses the event; nothing was sent.
+        :raises OutboxFull: the backend cannot be reached and the outbox is full.
+        :raises BackendError: the backend cannot be reached, and there is no outbox, as
+            in a ``Publisher``.
         """
         channel = user_channel(user_id)
         checked = SendOptions.from_keywords(options)
@@ -66,7 +67,7 @@ class SendingVerbs(ABC):
         data: object,
         **options: Unpack[SendKeywords],
     ) -> list[Receipt]:
-        """Send an event to several users; the options of :meth:`send_to_user`.
+        """Send an event to several users, with the options of :meth:`send_to_user`.
 
         All ids are checked before the first event is sent.
         """
@@ -78,7 +79,7 @@ class SendingVerbs(ABC):
     def send_to_group(
         self, group: str, event: str, data: object, **options: Unpack[SendKeywords]
     ) -> Receipt:
-        """Send an event to a group; the options of :meth:`send_to_user`."""
+        """Send an event to a group, with the options of :meth:`send_to_user`."""
         channel = group_channel(group)
         checked = SendOptions.from_keywords(options)
         [receipt] = self._get_sender().send([channel], event, data, checked)
@@ -88,7 +89,7 @@ class SendingVerbs(ABC):
     def broadcast(
         self, event: str, data: object, **options: Unpack[SendKeywords]
     ) -> Receipt:
-        """Send an event to every connection; the options of :meth:`send_to_user`."""
+        """Send an event to everybody, with the options of :meth:`send_to_user`."""
         checked = SendOptions.from_keywords(options)
         [receipt] = self._get_sender().send([ALL], event, data, checked)
         return receipt
@@ -103,15 +104,16 @@ class SendingVerbs(ABC):
     ) -> list[Receipt]:
         """Send many users an event each, all with the same ``batchId``.
 
-        Data that is no mapping, or whose schema has no ``batch_id``, goes without. All
+        Data that is not a mapping, or whose schema has no ``batch_id``, gets none. All
         events are checked, and counted against rate limits, before the first is sent.
 
         :param notifications: pairs of user id and data; or mappings, whose ``user_id``
-            (or ``userId``) says who gets the rest.
+            (or ``userId``) names the user and whose other keys are the data.
         :param batch_id: 32 random hexadecimal digits unless given.
         :param options: those of :meth:`send_to_user`, except ``id``.
-        :raises PayloadError: the data of one does not fit; none was sent.
-        :raises RateLimitExceeded: a limit refuses one; none was sent.
+        :raises PayloadError: the data of one event does not match the schema; none was
+            sent.
+        :raises RateLimitExceeded: a rate limit refuses one event; none was sent.
         """
         checked = SendOptions.from_keywords(options)
         if checked.id is not None:
@@ -137,6 +139,7 @@ def _addressed(
             if key in data:
                 return data.pop(key), data
         raise EventError(
-            f"An item of the batch has no user_id, so nobody gets it: {notification}"
+            f"An item of the batch has no user_id: {notification}. Add the key, or "
+            "pass a pair of user id and data."
         )
     return notification

@@ -1,10 +1,10 @@
-"""The guide's domain helpers: each event they send is one method."""
+"""The guide's domain helpers, with one method for each event they send."""
 
 from __future__ import annotations
 
 from .chat import ChatEvents
 from .orders import OrderEvents
-from .sender import Sender
+from .sender import EventSender
 from .system import SystemEvents
 
-__all__ = ["ChatEvents", "OrderEvents", "Sender", "SystemEvents"]
+__all__ = ["ChatEvents", "EventSender", "OrderEvents", "SystemEvents"]

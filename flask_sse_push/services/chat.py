@@ -15,18 +15,18 @@ from ..payloads import (
 if TYPE_CHECKING:
     from ..payloads import IdValue
     from ..sending.receipt import Receipt
-    from .sender import Sender
+    from .sender import EventSender
 
 
 class ChatEvents:
-    """Carries messages between users, and what happens around them.
+    """Sends chat messages between users, typing indicators and read receipts.
 
-    :param sse: what sends: an ``SSEPush`` or a ``Publisher``.
+    :param sse: an ``SSEPush`` or a ``Publisher``.
 
     Every method returns the verb's receipt and raises what the verb raises.
     """
 
-    def __init__(self, sse: Sender) -> None:
+    def __init__(self, sse: EventSender) -> None:
         self._sse = sse
 
     def send_message(
@@ -39,8 +39,8 @@ class ChatEvents:
     ) -> Receipt:
         """Send ``chat-message`` to the receiver.
 
-        :param message_id: what a read receipt will name: 32 random hexadecimal digits
-            unless given.
+        :param message_id: the id that a read receipt will refer to; 32 random
+            hexadecimal digits unless given.
         """
         data: ChatMessagePayload = {
             "sender_id": sender_id,
@@ -52,13 +52,13 @@ class ChatEvents:
     def send_typing_indicator(
         self, receiver_id: IdValue, sender_id: IdValue, is_typing: bool
     ) -> Receipt:
-        """Send ``typing-indicator``: only to who is connected now, and kept nowhere."""
+        """Send ``typing-indicator``; only connected users get it, as it is not kept."""
         data: TypingIndicatorPayload = {"sender_id": sender_id, "is_typing": is_typing}
         return self._sse.send_to_user(
             receiver_id, EventName.TYPING_INDICATOR, data, store=False
         )
 
     def send_read_receipt(self, receiver_id: IdValue, message_id: IdValue) -> Receipt:
-        """Send ``read-receipt`` to who sent the message: it has been read."""
+        """Send ``read-receipt`` to the sender of a message that has been read."""
         data: ReadReceiptPayload = {"message_id": message_id}
         return self._sse.send_to_user(receiver_id, EventName.READ_RECEIPT, data)

@@ -15,18 +15,18 @@ from ..payloads import (
 if TYPE_CHECKING:
     from ..payloads import IdValue
     from ..sending.receipt import Receipt
-    from .sender import Sender
+    from .sender import EventSender
 
 
 class OrderEvents:
-    """Tells users about their orders.
+    """Sends users events about their orders.
 
-    :param sse: what sends: an ``SSEPush`` or a ``Publisher``.
+    :param sse: an ``SSEPush`` or a ``Publisher``.
 
     Every method returns the verb's receipt and raises what the verb raises.
     """
 
-    def __init__(self, sse: Sender) -> None:
+    def __init__(self, sse: EventSender) -> None:
         self._sse = sse
 
     def send_order_update(
@@ -40,9 +40,9 @@ class OrderEvents:
     ) -> Receipt:
         """Send ``order-update``: an order has a new status.
 
-        :param estimated_delivery: when it arrives, in words. When left out it is
+        :param estimated_delivery: when the order arrives, in words. If left out, it is
             "2-3 business days" for the status ``shipped`` and null for any other.
-        :param tracking_number: left out of the payload when None.
+        :param tracking_number: left out of the data if ``None``.
         """
         if estimated_delivery is None and status == "shipped":
             estimated_delivery = "2-3 business days"
@@ -63,7 +63,7 @@ class OrderEvents:
     ) -> Receipt:
         """Send ``order-confirmation``: the order is accepted.
 
-        :param estimated_delivery: when it arrives, in words; None when not known.
+        :param estimated_delivery: when the order arrives, in words, or ``None``.
         """
         data: OrderConfirmationPayload = {
             "order_id": order_id,

@@ -1,4 +1,4 @@
-"""What the operating system knows about this process."""
+"""The uptime and the memory of this process, as the operating system reports them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _IMPORTED = time.monotonic()
 
 
 def uptime_seconds() -> float:
-    """Give the seconds since this process started, to the system's clock tick.
+    """The seconds since this process started, accurate to the system's clock tick.
 
-    Linux counts from the process's own start (proc(5), ``starttime``): in a forked
-    worker, from the fork. Elsewhere, from when this module was first imported.
+    On Linux this is the process's own start time (proc(5), ``starttime``); a forked
+    worker starts with the fork. Elsewhere it is the first import of this module.
     """
     try:
         stat = Path("/proc/self/stat").read_text(errors="replace")
-        # The command's name, in parentheses, may itself hold spaces and parentheses.
+        # The command name, in parentheses, may itself contain spaces and parentheses.
         start_ticks = int(stat.rpartition(")")[2].split()[19])
         started = start_ticks / os.sysconf("SC_CLK_TCK")
         uptime = time.clock_gettime(time.CLOCK_BOOTTIME) - started
@@ -28,10 +28,10 @@ def uptime_seconds() -> float:
 
 
 def memory_usage() -> dict[str, int]:
-    """Give the memory of this process in bytes.
+    """The memory of this process, in bytes.
 
-    :returns: ``rss`` (in memory now) and ``vms`` (address space) where ``/proc`` tells
-        them, ``peakRss`` (most ever in memory) where ``getrusage(2)`` does.
+    :returns: ``rss`` (resident memory) and ``vms`` (address space) if ``/proc`` is
+        available, and ``peakRss`` (the highest ``rss``) if ``getrusage(2)`` is.
     """
     usage: dict[str, int] = {}
     try:
@@ -45,7 +45,7 @@ def memory_usage() -> dict[str, int]:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
         return usage
-    # In KiB, but in bytes on macOS.
+    # ru_maxrss is in KiB, but in bytes on macOS.
     unit = 1 if sys.platform == "darwin" else 1024
     usage["peakRss"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return usage

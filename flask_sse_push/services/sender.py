@@ -1,4 +1,4 @@
-"""What the services send through."""
+"""The verbs that the services need."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ..sending.receipt import Receipt
 
 
-class Sender(Protocol):
-    """The verbs the services use: an ``SSEPush``, a ``Publisher`` or a recorder."""
+class EventSender(Protocol):
+    """The verbs the services use; ``SSEPush`` and ``Publisher`` have them."""
 
     def send_to_user(
         self,

@@ -24,24 +24,24 @@ if TYPE_CHECKING:
         TimestampValue,
     )
     from ..sending.receipt import Receipt
-    from .sender import Sender
+    from .sender import EventSender
 
 
 class SystemEvents:
-    """Tells everybody how the system is and what is going to happen to it.
+    """Broadcasts events about the system: health, maintenance, updates, announcements.
 
-    :param sse: what sends: an ``SSEPush`` or a ``Publisher``.
+    :param sse: an ``SSEPush`` or a ``Publisher``.
 
     Every method returns the verb's receipt and raises what the verb raises.
     """
 
-    def __init__(self, sse: Sender) -> None:
+    def __init__(self, sse: EventSender) -> None:
         self._sse = sse
 
     def broadcast_system_health(self, status: HealthStatusValue) -> Receipt:
         """Broadcast ``system-health``, with this process's uptime and memory.
 
-        The figures are those of the process that calls: one worker, not all.
+        The numbers are those of the calling process: one worker, not all.
         """
         data: SystemHealthPayload = {
             "status": status,
@@ -61,8 +61,8 @@ class SystemEvents:
     ) -> Receipt:
         """Broadcast ``maintenance-alert``.
 
-        :param duration: how long it takes, in words.
-        :param start_time: when it starts. When left out, 30 minutes from now for a
+        :param duration: how long the maintenance takes, in words.
+        :param start_time: when it starts. If left out, it is 30 minutes from now for a
             planned maintenance and null for any other.
         """
         data: MaintenanceAlertPayload = {
@@ -80,14 +80,14 @@ class SystemEvents:
         duration: str,
         start_time: TimestampValue | None = None,
     ) -> Receipt:
-        """Broadcast ``maintenance``; the parameters are those of the alert."""
+        """Broadcast ``maintenance``, with the parameters of the alert."""
         data: MaintenancePayload = {"planned": planned, "duration": duration}
         if start_time is not None:
             data["start_time"] = start_time
         return self._sse.broadcast(EventName.MAINTENANCE, data)
 
     def broadcast_system_update(self, update: str, severity: SeverityValue) -> Receipt:
-        """Broadcast ``system-update``; one of severity ``error`` requires action."""
+        """Broadcast ``system-update``; severity ``error`` sets ``requiresAction``."""
         data: SystemUpdatePayload = {"update": update, "severity": severity}
         return self._sse.broadcast(EventName.SYSTEM_UPDATE, data)
 
@@ -100,8 +100,8 @@ class SystemEvents:
     ) -> Receipt:
         """Broadcast ``announcement``.
 
-        :param priority: how loud it is; it does not change when it leaves.
-        :param id: the announcement's: 32 random hexadecimal digits unless given.
+        :param priority: shown to the user; it does not change the order of sending.
+        :param id: the announcement's id; 32 random hexadecimal digits unless given.
         """
         data: AnnouncementPayload = {
             "title": title,

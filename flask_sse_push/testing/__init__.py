@@ -1,4 +1,4 @@
-"""For tests of applications: what was sent, and what a client of a stream receives."""
+"""Helpers for tests of applications: record sent events, and read a stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .recorder import SentEvent, SSERecorder
 
 __all__ = ["ReceivedEvent", "SSERecorder", "SentEvent", "StreamReader"]
 
-# Without pytest there is no fixture; the rest serves unittest as well.
+# The fixture needs pytest; everything else also works with unittest.
 with contextlib.suppress(ModuleNotFoundError):
     from .fixture import sse_recorder
 

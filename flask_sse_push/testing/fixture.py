@@ -1,4 +1,4 @@
-"""The pytest fixture, for a ``conftest.py`` that imports it by name."""
+"""The pytest fixture, for a ``conftest.py`` that imports it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from .recorder import SSERecorder
 
 @pytest.fixture
 def sse_recorder(app: Flask) -> Iterator[SSERecorder]:
-    """Record what is sent for the application of your own ``app`` fixture."""
+    """Record the events that are sent for the application of your ``app`` fixture."""
     with SSERecorder(app) as recorder:
         yield recorder

@@ -1,4 +1,4 @@
-"""Reads an endless stream with Flask's test client, without a server."""
+"""Reads a stream with Flask's test client, without a server."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """An event as a browser would have it.
+    """An event as a browser would receive it.
 
-    :param data: decoded JSON; the text itself where it is not JSON.
-    :param id: the last event id at the time, what a browser would send to resume.
-    :param retry: milliseconds until a browser would reconnect, where the stream said.
+    :param data: the decoded JSON; the text itself if it is not JSON.
+    :param id: the last event id at that time, which a browser would send to resume.
+    :param retry: milliseconds until a browser would reconnect, if the stream said so.
     """
 
     name: str
@@ -36,7 +36,7 @@ class ReceivedEvent:
 
 
 class StreamReader:
-    """An open stream, read event by event; comments are skipped.
+    """An open stream that is read event by event; comments are skipped.
 
     ::
 
@@ -44,13 +44,14 @@ class StreamReader:
             sse.broadcast("maintenance", {"planned": False, "duration": "1 hour"})
             assert stream.next().name == "maintenance"
 
-    Once it is made the stream is open: what is sent from then on arrives. Reading never
-    waits longer than ``timeout``. Closing it closes the connection.
+    The constructor opens the stream: every event that is sent from then on arrives.
+    Reading never waits longer than ``timeout``. ``close()``, or the end of a ``with``
+    block, closes the connection.
 
-    :param client: logged in as whoever the stream is for.
-    :param last_event_id: resume from there.
+    :param client: a test client, logged in as the user whose stream is opened.
+    :param last_event_id: the event id to resume from.
     :param headers: more headers to send.
-    :raises AssertionError: the answer is no stream.
+    :raises AssertionError: the answer is not a stream.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class StreamReader:
             body = self.response.get_data(as_text=True)
             self.response.close()
             raise AssertionError(
-                f"GET {path} was answered by no stream, but {self.response.status}: "
+                f"GET {path} did not return a stream, but {self.response.status}: "
                 f"{body[:500]}"
             )
         self._path = path
@@ -81,9 +82,9 @@ class StreamReader:
         self._events: deque[ReceivedEvent] = deque()
         self._chunks: queue.Queue[bytes | None] = queue.Queue()
         self._is_over = False
-        # The iterable waits without end, and only for its own thread.
+        # Iterating over the response blocks, so a thread of its own does it.
         spawn(_pass_on, self.response.response, self._chunks)
-        # The client has the first chunk already; it holds the cursor of a new stream.
+        # The client has read the first chunk already; it has the cursor of the stream.
         self._pump(_OPENING_SECONDS)
         if not self._events:
             self.last_event_id = self._parser.id
@@ -98,7 +99,7 @@ class StreamReader:
         """The next event.
 
         :param timeout: seconds to wait for it.
-        :raises TimeoutError: none came.
+        :raises TimeoutError: no event arrived in that time.
         :raises EOFError: the stream has ended.
         """
         return self.take(1, timeout)[0]
@@ -107,8 +108,9 @@ class StreamReader:
         """The next events.
 
         :param timeout: seconds to wait for all of them together.
-        :raises TimeoutError: fewer came; they can still be taken.
-        :raises EOFError: the stream ended before; what came can still be taken.
+        :raises TimeoutError: fewer events arrived; those can still be taken.
+        :raises EOFError: the stream ended before; the events that arrived can still be
+            taken.
         """
         end = time.monotonic() + timeout
         while len(self._events) < count:
@@ -116,18 +118,19 @@ class StreamReader:
                 raise EOFError(f"{self._path} ended; {self._came(count)}")
             if not self._pump(max(end - time.monotonic(), 0)):
                 raise TimeoutError(
-                    f"{timeout} s have passed on {self._path}; {self._came(count)}"
+                    f"No more events on {self._path} after {timeout} s; "
+                    f"{self._came(count)}"
                 )
         events = [self._events.popleft() for _ in range(count)]
         self.last_event_id = events[-1].id if self._events else self._parser.id
         return events
 
     def close(self) -> None:
-        """Close the connection, as a browser does that leaves."""
+        """Close the connection, like a browser that leaves the page."""
         self.response.close()
 
     def _pump(self, timeout: float) -> bool:
-        """Wait for a chunk, or the end of the stream; whether it came."""
+        """Wait for a chunk or the end of the stream; return whether one arrived."""
         try:
             chunk = self._chunks.get(timeout=timeout)
         except queue.Empty:
@@ -140,7 +143,7 @@ class StreamReader:
 
     def _came(self, count: int) -> str:
         names = [event.name for event in self._events]
-        return f"of {count} events that were to come, these did: {names}"
+        return f"of {count} expected events, these arrived: {names}"
 
 
 def _pass_on(chunks: Iterable[bytes], to: queue.Queue[bytes | None]) -> None:

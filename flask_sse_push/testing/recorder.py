@@ -1,4 +1,4 @@
-"""Records what an application sends."""
+"""Records the events that an application sends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SentEvent:
     """An event that was sent.
 
     :param channel: ``"all"``, ``"user:<id>"`` or ``"group:<name>"``.
-    :param data: the payload as clients get it: camelCase keys, ``timestamp`` and all.
+    :param data: the data as clients receive it, with camelCase keys and ``timestamp``.
     """
 
     channel: str
@@ -35,17 +35,17 @@ class SentEvent:
 
 
 class SSERecorder:
-    """Keeps what an application sends, from any request, thread or task of the process.
+    """Records the events that an application sends in this process.
 
-    Nothing is replaced: events are checked and delivered as ever. What was refused was
-    not sent and is not here. Use it with ``with``, or the pytest fixture
-    ``sse_recorder``; the application is current meanwhile.
+    Nothing is replaced: events are checked and delivered as usual. Events that were
+    refused are not recorded. Use it in a ``with`` block, or as the pytest fixture
+    ``sse_recorder``; both push an application context.
 
-    The assertions take the values that a payload must have, as keywords, in snake_case
-    or camelCase; what else the payload has does not matter, nor what else a mapping in
-    it has. A value may be anything that compares, such as ``unittest.mock.ANY``.
+    The assertions take the values that the data must have as keywords, in snake_case
+    or camelCase. Other keys of the data, and of mappings in it, do not matter. A value
+    may be any object that can be compared, such as ``unittest.mock.ANY``.
 
-    :param app: an application that an ``SSEPush`` was set up for.
+    :param app: an application that was passed to ``SSEPush.init_app``.
     :raises ConfigError: it was not.
     """
 
@@ -53,12 +53,12 @@ class SSERecorder:
         state_of(app)
         self._app = app
         self._context = app.app_context()
-        #: All that was sent, in order.
+        #: All events that were sent, in order.
         self.events: list[SentEvent] = []
 
     def __enter__(self) -> SSERecorder:
-        # So that code under test can send with no request, whichever application an
-        # SSEPush was set up for before.
+        # The tested code can then send outside of a request, even if its SSEPush is set
+        # up for several applications.
         self._context.push()
         event_published.connect(self._record, sender=self._app)
         return self
@@ -73,53 +73,54 @@ class SSERecorder:
         self.events.append(SentEvent(channel, event, json.loads(data), receipt))
 
     def clear(self) -> None:
-        """Forget what was sent so far."""
+        """Remove all events recorded so far."""
         self.events.clear()
 
     def sent_to(self, user_id: object, event: str | None = None) -> list[SentEvent]:
-        """What was sent to a user, in order.
+        """The events that were sent to a user, in order.
 
-        :param event: only events of this name.
+        :param event: return only events of this name.
         """
         return self._on(user_channel(user_id), event)
 
     def to_group(self, group: str, event: str | None = None) -> list[SentEvent]:
-        """What was sent to a group, in order."""
+        """The events that were sent to a group, in order."""
         return self._on(group_channel(group), event)
 
     def broadcasts(self, event: str | None = None) -> list[SentEvent]:
-        """What was sent to everybody, in order."""
+        """The events that were sent to everybody, in order."""
         return self._on(ALL, event)
 
     def assert_sent_to(
         self, user_id: object, event: str, /, **subset: object
     ) -> SentEvent:
-        """Require that a user was sent an event with these values; return the newest.
+        """Check that a user was sent an event with these values; return the newest.
 
-        :raises AssertionError: it was not; the text shows what was sent instead.
+        :raises AssertionError: no such event was sent; the message shows those that
+            were.
         """
         return self._require(user_channel(user_id), event, subset)
 
     def assert_sent_to_group(
         self, group: str, event: str, /, **subset: object
     ) -> SentEvent:
-        """Require that a group was sent an event with these values."""
+        """Check that a group was sent an event with these values."""
         return self._require(group_channel(group), event, subset)
 
     def assert_broadcast(self, event: str, /, **subset: object) -> SentEvent:
-        """Require that everybody was sent an event with these values."""
+        """Check that everybody was sent an event with these values."""
         return self._require(ALL, event, subset)
 
     def assert_nothing_sent_to(self, user_id: object, event: str | None = None) -> None:
-        """Require that a user was sent nothing of their own; broadcasts do not count.
+        """Check that no event was sent to a user; broadcasts do not count.
 
-        :param event: only events of this name matter.
-        :raises AssertionError: something was; the text shows it.
+        :param event: check only events of this name.
+        :raises AssertionError: an event was sent; the message shows it.
         """
         self._refuse(self.sent_to(user_id, event))
 
     def assert_nothing_sent(self) -> None:
-        """Require that nothing was sent to anybody."""
+        """Check that no event was sent at all."""
         self._refuse(self.events)
 
     def _on(self, channel: str, event: str | None) -> list[SentEvent]:
@@ -142,30 +143,30 @@ class SSERecorder:
                 return sent
             lines += [f"  {sent}", *(f"    {difference}" for difference in differences)]
         if not candidates:
-            lines += [f"  sent was {sent}" for sent in self.events]
+            lines += [f"  this was sent: {sent}" for sent in self.events]
             if not self.events:
-                lines.append("  nothing was sent")
+                lines.append("  no event was sent at all")
         raise AssertionError("\n".join(lines))
 
     def _refuse(self, sent: list[SentEvent]) -> None:
         if sent:
             lines = [f"  {event}" for event in sent]
             raise AssertionError(
-                "\n".join(["Nothing was to be sent, but was:", *lines])
+                "\n".join(["No event should have been sent, but these were:", *lines])
             )
 
 
 def _differences(
     expected: Mapping[str, object], actual: Mapping[str, Any], path: str = ""
 ) -> list[str]:
-    """What of ``expected`` is not in ``actual``, a line each."""
+    """Describe each value of ``expected`` that ``actual`` does not have, one a line."""
     found = []
     for key, value in expected.items():
         name = key if key in actual else camel_case(key)
         if name not in actual:
-            found.append(f"{path}{name}: expected {value!r}, but is missing")
+            found.append(f"{path}{name}: expected {value!r}, but it is missing")
         elif isinstance(value, Mapping) and isinstance(actual[name], Mapping):
             found += _differences(value, actual[name], f"{path}{name}.")
         elif value != actual[name]:
-            found.append(f"{path}{name}: expected {value!r}, but is {actual[name]!r}")
+            found.append(f"{path}{name}: expected {value!r}, not {actual[name]!r}")
     return found

@@ -1,4 +1,4 @@
-"""The example shop as two people see it: a real Chromium, a real server."""
+"""The example shop in a real Chromium with two users, on a real server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def people(browser: Browser) -> Iterator[Callable[[Server, str], Page]]:
-    """Opens a browser of somebody's own and logs in; no page may end with an error."""
+    """Open a browser for each user and log in; at the end no page may have an error."""
     pages: list[Page] = []
 
     def arrive(server: Server, user: str) -> Page:
@@ -151,7 +151,7 @@ def test_chat_is_between_two(log_in: LogIn) -> None:
     assert bob.text(".message-who") == "alice"
     wait_for(alice, MESSAGES, ["Hello Bob"])
     assert alice.text(".message-who") == "to bob"
-    # The reply goes to who wrote, without being told.
+    # The reply is addressed to the sender automatically.
     bob.fill("#message", "Hello Alice")
     bob.click("#chat button")
     wait_for(alice, MESSAGES, ["Hello Bob", "Hello Alice"])
@@ -197,7 +197,7 @@ def test_a_message_for_somebody_away_is_there_when_they_come(
     assert "waits" in alice.text("#chat-note")
     gina = log_in("gina")
     wait_for(gina, MESSAGES, ["Are you there?"])
-    # Acknowledged by itself, so it does not come a second time.
+    # It was acknowledged automatically, so it does not arrive a second time.
     ack = (
         "performance.getEntriesByType('resource').some((e) => e.name.endsWith('/ack'))"
     )
@@ -259,11 +259,11 @@ def test_after_a_restart_the_page_catches_up(
         server.stop()
         wait_for(alice, STATE, "Reconnecting")
         assert alice.run(STEPS) == ["1/4"]
-    # The order has come to its end while no event could tell.
+    # The order was completed while the page could receive no events.
     with serve(
         *SHOP, environ={"DEMO_STEP_SECONDS": "0"}, bind=f"127.0.0.1:{port}"
     ) as server:
-        # Browsers wait longer with each attempt that fails.
+        # Browsers wait longer after each failed attempt.
         wait_for(alice, STATE, "Live", seconds=40)
         wait_for(alice, STEPS, ["4/4"])
         wait_for(alice, TOASTS, ["You were away for a while"])
@@ -301,7 +301,7 @@ def test_two_workers_are_one_shop(people: Callable[[Server, str], Page]) -> None
         environ = {"SSE_PUSH_BACKEND_URL": redis.url, "DEMO_STEP_SECONDS": "0.2"}
         with serve(*SHOP, environ=environ, arguments=("-w", "2")) as server:
             alice, bob = people(server, "alice"), people(server, "bob")
-            # Which worker answers is chance: with six orders both have their turn.
+            # Any worker may answer; with six orders, both do.
             for count in range(1, 7):
                 alice.click("[data-item='Desk Lamp']")
                 wait_for(alice, STEPS, ["4/4"] * count)

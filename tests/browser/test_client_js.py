@@ -1,4 +1,4 @@
-"""The browser's client, in a real browser, against a server that plays every trick."""
+"""The browser client in a real browser, against a server that misbehaves on purpose."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def page(browser: Browser, server: ScriptedServer) -> Iterator[Page]:
 
 
 def connect(page: Page, options: str = "{}", *names: str) -> None:
-    """Connect, and note all states and the data of the events of these names."""
+    """Connect, and record all states and the data of the events of these names."""
     page.run(
         f"""import("/sse/client.js").then(({{ connect }}) => {{
           window.states = [];
@@ -270,7 +270,7 @@ def test_acknowledging_stops_where_it_is_refused(
     assert server.next_acknowledged() == "5-0"
     stream.send(event("a", 2, "6-0"))
     wait_for(page, "got", [1, 2])
-    page.run("push.close()")  # would flush
+    page.run("push.close()")  # this would flush
     page.run("new Promise((done) => setTimeout(done, 300))")
     assert server.acknowledged.empty()
 

@@ -1,1 +1,1 @@
-"""The whole system while everything under it fails."""
+"""The whole system while its servers and connections fail."""

@@ -1,4 +1,4 @@
-"""The application under chaos: streams, and one view that sends."""
+"""The application of the chaos test: streams, and one view that sends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stream() -> Response:
 
 @app.post("/send/<int:number>")
 def send(number: int) -> tuple[str, int]:
-    """Through this worker's outbox; done once the event is in the log."""
+    """Send through this worker's outbox; answer when the event is in the event log."""
     try:
         receipt = sse.send_to_group(
             "web", "n", {"channel": "web", "n": number}, id=f"web-{number}"

@@ -1,4 +1,4 @@
-"""Many reconnecting clients in one process, which check what they get.
+"""Many reconnecting clients in one process, which check the events they receive.
 
 Started with a port and the number of clients. Reads commands from standard input, a
 line each: ``drop`` cuts a fifth of the connections; ``finish`` and the JSON of the
@@ -19,12 +19,12 @@ import sys
 import time
 from typing import Any
 
-# Seconds the last events may take to arrive when everything works again.
+# Seconds that the last events may take to arrive once everything works again.
 PATIENCE = 25
 
 
 class Client:
-    """One stream, resumed whenever it ends."""
+    """One stream, which reconnects and resumes whenever it ends."""
 
     def __init__(self, crowd: Crowd, user: str) -> None:
         self.crowd = crowd
@@ -45,7 +45,7 @@ class Client:
         self.crowd.selector.register(self.socket, selectors.EVENT_WRITE, self)
 
     def on_ready(self) -> None:
-        if self.socket is None:  # dropped a moment ago
+        if self.socket is None:  # just dropped
             return
         try:
             if not self.is_open:

@@ -1,4 +1,4 @@
-"""Nothing lost, nothing out of order, nothing twice, whatever happens underneath.
+"""No event is lost, duplicated or out of order, whatever fails.
 
 ``SSE_PUSH_CHAOS=long`` in the environment runs the long form: more clients, longer
 outages. ``-s`` shows the figures.
@@ -35,7 +35,7 @@ WORKERS = 4
 
 
 class Senders:
-    """Two that send and count: a script of its own, and a client of the application."""
+    """Two senders that count: a script, and a client of the application."""
 
     def __init__(self, url: str, port: int) -> None:
         self.totals: Counter[str] = Counter()
@@ -51,7 +51,7 @@ class Senders:
             thread.start()
 
     def stop(self) -> None:
-        """Send what was begun, and stop."""
+        """Finish the current sends, and stop."""
         self._is_done.set()
         for thread in self._threads:
             thread.join(60)
@@ -80,7 +80,7 @@ class Senders:
 
     def _send_from_web(self) -> None:
         while not self._is_done.wait(0.05):
-            # Until a worker says that it is in the log: some die before they can.
+            # Repeat until a worker confirms it: some are killed before they can.
             while not self._post(self.totals["web"]):
                 time.sleep(0.05)
             self.totals["web"] += 1
@@ -97,7 +97,7 @@ class Senders:
 
 
 class Trouble:
-    """What can go wrong, each thing on its own."""
+    """The failures, one method for each."""
 
     def __init__(
         self, server: Server, redis: RedisServer, clients: subprocess.Popen[str]
@@ -168,7 +168,7 @@ class Trouble:
 
 @contextlib.contextmanager
 def start_clients(port: int) -> Iterator[subprocess.Popen[str]]:
-    """The clients, once all are connected."""
+    """Start the clients, and return when all are connected."""
     command = [sys.executable, "-m", "tests.chaos.clients", str(port), str(CLIENTS)]
     clients = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""What only the socket taken over from gunicorn can do, with real sockets."""
+"""Handed-off connections: real sockets, taken over from gunicorn."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 def server(shared: Server) -> Server:
-    """The shared server, once the last test's streams are gone from it."""
+    """The shared server, when the streams of the previous test have ended."""
     eventually(lambda: users(shared) == [])
     return shared
 
@@ -53,7 +53,7 @@ def shared_silent() -> Iterator[Server]:
 
 @pytest.fixture
 def silent(shared_silent: Server) -> Server:
-    """A server with no heartbeat to speak of, whose log may hold errors."""
+    """A server that practically sends no heartbeats; its log may contain errors."""
     eventually(lambda: users(shared_silent) == [])
     return shared_silent
 
@@ -69,14 +69,14 @@ def users(server: Server) -> list[str]:
 
 
 def worker_pid(server: Server) -> int:
-    """The one process that serves, once there is one and no second."""
+    """The serving process, as soon as there is exactly one."""
     eventually(lambda: len(server.workers()) == 1)
     [pid] = server.workers()
     return pid
 
 
 def test_a_client_that_leaves_is_noticed_with_no_traffic(server: Server) -> None:
-    # The heartbeat is 30 s away: nothing is written that could fail.
+    # The next heartbeat is 30 s away, so no write can fail before.
     stream = Stream(server, user="2").read_opening()
     assert users(server) == ["2"]
     stream.close()
@@ -84,7 +84,7 @@ def test_a_client_that_leaves_is_noticed_with_no_traffic(server: Server) -> None
 
 
 def test_streams_take_none_of_the_servers_places(server: Server) -> None:
-    # Of users to whom nothing else was sent: what they have not read would come first.
+    # New users, because unread events of a known user would arrive first.
     streams = [Stream(server, user=str(n)).read_opening() for n in range(102, 142, 2)]
     assert len(users(server)) == 20
     send(server, "group:even", {"n": 1})
@@ -139,7 +139,7 @@ def test_a_burst_beyond_what_history_holds_says_what_is_missing(
     with Stream(server, user="20") as stream:
         stream.read_opening()
         assert call(server, "POST", f"/burst/20/{count}")[0] == 200
-        # Nothing is read meanwhile, and too much waits.
+        # The client reads nothing, so too many bytes wait.
         eventually(lambda: users(server) == [], seconds=20)
         while stream.pump():
             pass
@@ -219,7 +219,7 @@ def test_a_header_that_cannot_be_sent_is_an_error_and_leaves_no_stream(
 ) -> None:
     eventually(lambda: users(silent) == [])
     query = urlencode({"X-Own": value})
-    # gunicorn's own answer, which is another one in other versions.
+    # This is gunicorn's own answer, which differs between its versions.
     assert call(silent, "GET", f"/headers?{query}")[0] in (400, 500)
     assert users(silent) == []
 
@@ -240,7 +240,7 @@ def test_a_child_that_was_forked_does_not_keep_a_stream_open(silent: Server) -> 
 
 
 def is_alive(pid: int) -> bool:
-    # A child that nobody has waited for is still there, as a zombie.
+    # A child that was not waited for still exists, as a zombie.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
@@ -269,7 +269,7 @@ def test_descriptors_come_back(server: Server) -> None:
 
 
 def test_a_client_that_vanished_is_given_up_by_the_kernel() -> None:
-    # A window that stays shut is as good as a cable that was cut: what was sent is
+    # A TCP window that stays closed has the effect of a cut cable: sent bytes are
     # not acknowledged, and TCP_USER_TIMEOUT (twice the heartbeat) ends it.
     environ = {
         "SSE_PUSH_HEARTBEAT_SECONDS": "0.5",
@@ -297,9 +297,9 @@ def test_a_reload_sends_clients_to_the_new_worker_at_once(server: Server) -> Non
         while stream.pump():
             pass
         assert stream.events[-1][::2] == ("sse-push-closing", {"reason": "shutdown"})
-        # Far below the 30 s for which gunicorn would wait for an open stream.
+        # Much less than the 30 s for which gunicorn would wait for an open stream.
         assert time.monotonic() - start < 5
-    # Until it has ended, the old worker may still take what comes next.
+    # Until the old worker has ended, it may still accept the next request.
     eventually(lambda: old not in server.workers())
     eventually(lambda: call(server, "GET", "/ping")[0] == 200)
 
@@ -329,5 +329,5 @@ def test_max_requests_ends_the_worker_with_a_stream_open() -> None:
             pass
         assert json.dumps(stream.events[-1][2]) == '{"reason": "shutdown"}'
         eventually(lambda: worker_pid(server) != pid)
-        # gunicorn ends at once only when its new worker has started.
+        # gunicorn stops at once only if its new worker has started.
         assert call(server, "GET", "/ping")[0] == 200

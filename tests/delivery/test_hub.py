@@ -1,4 +1,4 @@
-"""The hub's fan-out: order, batches, and one connection's failure staying its own."""
+"""The hub's fan-out: order, batches, and a failure that affects one connection only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHANNELS = ("all", "user:1", "user:2", "group:a", "group:b")
 
 
 class Recording(Connection):
-    """A connection that keeps what it is given."""
+    """A connection that records the bytes it should write."""
 
     __slots__ = ("gate", "got", "opening", "writes")
 
@@ -74,7 +74,7 @@ class Broken(Recording):
     __slots__ = ()
 
     def _write(self, frame: bytes, entries: Sequence[Entry]) -> None:
-        raise RuntimeError("a fault in a carrier")
+        raise RuntimeError("a fault in a connection")
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def register(
 
 
 def now() -> int:
-    # Positions are times, and history lets go of what is old.
+    # Positions are times, and the history drops old entries.
     from time import time_ns
 
     return time_ns() // 1_000_000
@@ -125,7 +125,7 @@ def test_what_waits_together_leaves_in_one_write(hub: Hub) -> None:
     gate.set()
     eventually(lambda: len(connection.got) == 41)
     assert connection.got == [(start + number, 0) for number in range(41)]
-    # The first leaves alone or with those that came before the dispatcher woke.
+    # The first is written alone, or with those that came before the fan-out woke.
     assert connection.writes <= 2
     connection.close("gone")
 
@@ -141,13 +141,13 @@ def test_a_fault_in_one_connection_does_not_reach_the_others(
     hub.deliver(entry(start + 1))
     eventually(lambda: all(len(c.got) == 2 for c in connections))
     assert hub.registry.client_count() == 80
-    assert "a fault in a carrier" in caplog.text
+    assert "a fault in a connection" in caplog.text
     for connection in connections:
         connection.close("gone")
 
 
 def test_a_cursor_ahead_of_this_worker_gets_nothing_twice() -> None:
-    # Only where there are other workers can one be ahead.
+    # Only another worker can be ahead, and there is none with the memory backend.
     hub = Hub(Config(backend_url="redis://elsewhere"), lambda ended: None)
     start = now()
     hub.deliver(entry(start))
@@ -163,7 +163,7 @@ def test_a_cursor_ahead_of_this_worker_gets_nothing_twice() -> None:
 def test_with_the_log_in_memory_a_cursor_ahead_of_the_clock_is_a_gap(
     hub: Hub,
 ) -> None:
-    # It is of an earlier process, whose clock was ahead of this one's.
+    # The id is from an earlier process, whose clock was ahead of this one's.
     ahead = format_id((now() + 5_000, 0))
     connection = register(hub, Recording(hub), ahead)
     assert b"event: sse-push-gap\n" in connection.opening
@@ -296,7 +296,7 @@ def test_whatever_comes_each_connection_gets_its_own_once_and_in_order(
     start = now()
     hub.restart((start, 0))
     log: list[Entry] = []
-    # Of each connection: where it began, and where the log stood when it closed.
+    # For each connection: its first position, and the newest one when it closed.
     lives: list[tuple[Recording, Position]] = []
     for step in steps:
         if step[0] == "send":

@@ -1,4 +1,4 @@
-"""A stream as a response: among the application's hooks, within its limits."""
+"""Streams as responses: with the application's hooks, and within its limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.clients import bodies
 
 
 class OwnResponse(Response):
-    """What an application may set as its ``response_class``."""
+    """A class that an application may set as its ``response_class``."""
 
     default_mimetype = "application/json"
 
@@ -84,13 +84,15 @@ def test_the_limit_of_a_user_holds_for_many_who_come_at_once(app: Flask) -> None
     app.config["SSE_PUSH_MAX_CONNECTIONS_PER_USER"] = 1
     sse = SSEPush(app)
     with app.test_request_context():
-        # Views that have answered, before the server has called any of the answers.
+        # All views have answered before the server calls any of the responses.
         responses = [sse.stream_response("7") for _ in range(5)]
         environ = request.environ
     answers = [run_wsgi_app(response, environ) for response in responses]
     assert sse.get_client_count() == 1
     refusals = [b"".join(body) for body, _, _ in answers[1:]]
-    assert all(b"as many connections as one may" in text for text in refusals)
+    assert all(
+        b"this user has reached the limit of connections" in text for text in refusals
+    )
     answers[0][0].close()  # type: ignore[attr-defined]
     assert sse.get_client_count() == 0
 
@@ -104,6 +106,20 @@ def test_the_worker_has_room_for_so_many_connections(app: Flask) -> None:
     assert second.data.startswith(b"retry: ")
     assert sse.get_client_count() == 1
     first.close()
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [("text/*", 200), ("text/html, */*;q=0.1", 200), ("application/json", 406)],
+)
+def test_a_client_must_take_an_event_stream(
+    app: Flask, sse: SSEPush, accept: str, status: int
+) -> None:
+    response = app.test_client().get(
+        "/sse/stream", headers={"Accept": accept}, buffered=False
+    )
+    assert response.status_code == status
+    response.close()
 
 
 def test_an_old_stream_is_ended_and_told_why(app: Flask) -> None:

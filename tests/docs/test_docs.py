@@ -1,4 +1,4 @@
-"""The documentation against the code: its examples run, its settings are the real ones.
+"""The documentation against the code: examples run, and settings match the code.
 
 The Python blocks of a page (``testcode``, ``testsetup``, ``code-block:: python``, in
 Markdown those fenced as ``python``) run in order as one script, as a reader would put
@@ -53,7 +53,7 @@ def python_blocks(text: str, suffix: str) -> Iterator[tuple[int, str]]:
 
 
 def page_script(text: str, suffix: str) -> str:
-    """All Python of a page; each line keeps its line number, for tracebacks."""
+    """All Python of a page; lines keep their numbers, for tracebacks."""
     script = ""
     for above, block in python_blocks(text, suffix):
         script += "\n" * (above - script.count("\n")) + block
@@ -61,7 +61,7 @@ def page_script(text: str, suffix: str) -> str:
 
 
 def scripts() -> Iterator[object]:
-    """The pages that hold Python, as parameters."""
+    """The pages that contain Python, as parameters."""
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.rst"))]:
         script = page_script(page.read_text(encoding="utf-8"), page.suffix)
         if script:
@@ -70,10 +70,10 @@ def scripts() -> Iterator[object]:
 
 
 def documented_settings() -> dict[str, object]:
-    """Key to default, as the page on configuration has them."""
+    """The default of each setting, from the page on configuration."""
     text = (ROOT / "docs/configuration.rst").read_text(encoding="utf-8")
     found = [(match["key"], match["default"]) for match in _SETTING.finditer(text)]
-    assert len(found) == len({key for key, _ in found}), "a setting is there twice"
+    assert len(found) == len({key for key, _ in found}), "a setting is described twice"
     return {key: ast.literal_eval(default) for key, default in found}
 
 

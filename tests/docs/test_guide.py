@@ -1,4 +1,4 @@
-"""The guide's table of counterparts names tests that exist."""
+"""All tests that the guide's last table names exist."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def normalized(text: str) -> str:
-    """Line ends as every client hands them out."""
+    """Text with the line breaks that every client returns."""
     return _LINE_END.sub("\n", text)
 
 
@@ -71,7 +71,7 @@ def read_by_the_standard(stream: bytes) -> Iterator[tuple[str, str, str]]:
                 last_id = value
 
 
-# Everything UTF-8 can carry, with what ends a line, or seems to, much more often.
+# All Unicode text; characters that end lines, or seem to, are more frequent.
 any_text = st.text(
     st.one_of(
         st.characters(codec="utf-8"),

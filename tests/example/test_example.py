@@ -1,4 +1,4 @@
-"""The example shop, asked over HTTP without a browser."""
+"""The example shop over HTTP, without a browser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def client(shop: Flask) -> FlaskClient:
 
 @pytest.fixture
 def published(shop: Flask) -> Iterator[list[tuple[str, str]]]:
-    """Channel and name of each event sent, in order."""
+    """The channel and name of each event that was sent, in order."""
     seen: list[tuple[str, str]] = []
 
     def note(sender: Flask, channel: str, event: str, **rest: Any) -> None:
@@ -251,7 +251,7 @@ def test_the_buyer_gets_four_steps_and_nobody_else(server: Server) -> None:
         assert {(data["orderId"], data["totalSteps"]) for _, _, data in events} == {
             (order["orderId"], 4)
         }
-        # What comes last to the others is also the first.
+        # The last event of the others is also their first.
         notice = {"title": "t", "content": "c", "priority": "high"}
         admin = session_of(server, "admin")
         assert call(server, "POST", "/admin/announce", notice, admin)[0] == 201

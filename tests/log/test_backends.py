@@ -1,4 +1,4 @@
-"""What every backend does: one suite, over memory and a real server alike."""
+"""One suite for all backends: memory, and a real Redis or Valkey server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flask_sse_push.events import (
     format_id,
     parse_channel,
 )
-from flask_sse_push.log import Backend, make_backend
+from flask_sse_push.log import Backend, make_backend, memory
 from tests.support.clients import eventually
 from tests.support.receiver import Recorder
 from tests.support.redis_server import RedisServer
@@ -43,7 +43,7 @@ Start = Callable[..., tuple[Backend, Recorder]]
     params=["memory", *(pytest.param(p, marks=pytest.mark.redis) for p in ("2", "3"))]
 )
 def start(request: pytest.FixtureRequest) -> Iterator[Start]:
-    """Makes backends, each with its receiver; the suite ends them."""
+    """Makes backends, each with its receiver, and stops them at the end."""
     config = Config()
     if request.param != "memory":
         server: RedisServer = request.getfixturevalue("redis_server")
@@ -68,7 +68,7 @@ def to_user(user: str, text: str, name: str = "e", **options: Any) -> Event:
 
 
 def texts(backend: Backend, user: str) -> list[str]:
-    """The data of a user's unread events."""
+    """The data of the events in a user's mailbox."""
     frames = [entry.frame.decode() for entry in backend.unread(user, START)]
     return [frame.split("data: ")[1].split("\n")[0] for frame in frames]
 
@@ -110,6 +110,15 @@ def test_a_nonce_counts_once(start: Start) -> None:
     backend.append([Event(data="1", nonce="a"), Event(data="3", nonce="c")])
     eventually(lambda: "3" in receiver.texts)
     assert receiver.texts == ["1", "2", "3"]
+
+
+def test_memory_knows_so_many_nonces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_MAX_NONCES", 2)
+    backend = memory.MemoryBackend(Config())
+    first, second, third = backend.append([Event(nonce=nonce) for nonce in "abc"])
+    assert backend.append([Event(nonce="b"), Event(nonce="c")]) == [second, third]
+    assert backend.append([Event(nonce="a")]) > [third]
+    assert first < second
 
 
 def test_events_without_a_nonce_are_all_new(start: Start) -> None:

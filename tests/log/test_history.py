@@ -1,12 +1,14 @@
-"""History: what is kept, and that nothing is forgotten in silence."""
+"""The history: which entries are kept, and that every loss shows as a gap."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from flask_sse_push.events import START, Entry, Position, parse_channel
+from flask_sse_push.log import history as history_module
 from flask_sse_push.log.history import History
 
 CHANNELS = ("all", "user:1", "user:2", "group:a")
@@ -96,6 +98,19 @@ def test_acknowledged_entries_are_no_loss() -> None:
     assert positions(history.after(("user:1",), START)) == [(999_003, 0)]
 
 
+def test_floors_that_are_forgotten_raise_the_floor_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history_module, "_MOST_FLOORS", 2)
+    history = make(seconds=1.0)
+    for number in (1, 2, 3):
+        history.add(entry(998_000 + number, f"user:{number}"))
+    history.add(entry(999_500))
+    # Of user 1 nothing is known any more: no floor may be lower than what is forgotten.
+    for user, floor in ((1, 998_001), (2, 998_002), (3, 998_003), (9, 998_001)):
+        assert history.floor((f"user:{user}",)) == (floor, 0)
+
+
 def test_reset_forgets_everything_and_says_so() -> None:
     history = make()
     history.add(entry(999_001))
@@ -105,7 +120,7 @@ def test_reset_forgets_everything_and_says_so() -> None:
 
 
 class Forgetting(RuleBasedStateMachine):
-    """Against a history that keeps everything: resume loses nothing, or says so."""
+    """Compare with a full history: a resume loses no entry without a gap."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Greenlets and native threads together, in processes that gevent has patched."""
+"""Greenlets together with native threads, in processes patched by gevent."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def in_native_thread(function):
 def eventually(check):
     end = time.monotonic() + 20
     while not check():
-        assert time.monotonic() < end, "it did not come about"
+        assert time.monotonic() < end, "the condition did not become true"
         gevent.sleep(0.01)
 """
 
 
 def run_patched(script: str) -> None:
-    """Run a script after ``_PREPARE``; its own assertions decide."""
+    """Run a script after ``_PREPARE``; the test passes if its assertions do."""
     done = subprocess.run(
         [sys.executable, "-c", _PREPARE + textwrap.dedent(script)],
         cwd=ROOT,
@@ -75,7 +75,7 @@ def test_a_sequence_started_in_a_native_thread_sends_every_step() -> None:
 
 
 def test_greenlets_may_all_be_the_first_to_need_a_rate_limit() -> None:
-    # A greenlet that stops the whole process would stop what watches it, too.
+    # If a greenlet blocks the whole process, a watcher inside it would block, too.
     run_patched(
         """
         import faulthandler
@@ -91,7 +91,7 @@ def test_greenlets_may_all_be_the_first_to_need_a_rate_limit() -> None:
 
 
 def test_a_burst_in_one_go_leaves_in_turns_with_what_its_client_reads() -> None:
-    # All on one event loop, so that no scheduler has a say in who is how fast.
+    # All run on one event loop, so the system's scheduler has no influence.
     run_patched(
         """
         import gevent.socket

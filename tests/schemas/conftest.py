@@ -1,4 +1,4 @@
-"""The registry that the tests of one module share."""
+"""The schema registry that the tests of one module share."""
 
 from __future__ import annotations
 

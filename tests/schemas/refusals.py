@@ -1,4 +1,4 @@
-"""What a registry says of data that it refuses."""
+"""The messages of a registry for data that it refuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flask_sse_push.schemas import SchemaRegistry
 def refusal(
     registry: SchemaRegistry, name: str, data: Any, *, strict: bool = False
 ) -> dict[str, Any]:
-    """The messages of the error, which names the event."""
+    """The messages of the ``PayloadError``, which must name the event."""
     with pytest.raises(PayloadError) as caught:
         registry.prepare(name, data, strict=strict)
     assert type(caught.value.event) is str

@@ -1,4 +1,4 @@
-"""A schema of an application's own."""
+"""A schema as an application would define it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guide's payloads, and the fields of every event with their kinds."""
+"""The guide's payloads, and the fields of every event with their types."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 NOW = "2030-05-01T12:00:00.000Z"
 WIRE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-# Every payload of the guide, with exactly its keys.
+# Every payload of the guide, with exactly the guide's keys.
 GUIDE: list[tuple[str, dict[str, Any]]] = [
     (
         "notification",
@@ -150,7 +150,7 @@ GUIDE: list[tuple[str, dict[str, Any]]] = [
         },
     ),
 ]
-# What the annotating patterns of the guide add to any event.
+# The keys that the guide's patterns add to any event.
 ANNOTATIONS: dict[str, Any] = {
     "groupId": "g",
     "adminOnly": True,
@@ -159,7 +159,7 @@ ANNOTATIONS: dict[str, Any] = {
     "userId": "u",
     "id": "1",
 }
-# The wire fields of every event: required ones, optional ones, and their kinds.
+# The fields of every event on the wire: required and optional, with their types.
 COMMON = {
     "timestamp": "time",
     "id": "id",
@@ -250,9 +250,9 @@ SHAPES: dict[str, tuple[Kinds, Kinds]] = {
         },
     ),
 }
-# Absent, these are filled in.
+# These are filled in when absent.
 FILLED_IN = {"timestamp", "type", "startTime", "requiresAction", "percent"} | {
-    "status"  # of a progress-update only
+    "status"  # for progress-update only
 }
 
 

@@ -1,4 +1,4 @@
-"""Good and bad values for every kind of field in :mod:`tests.schemas.shapes`."""
+"""Valid and invalid values for every field type in :mod:`tests.schemas.shapes`."""
 
 from __future__ import annotations
 

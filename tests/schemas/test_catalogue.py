@@ -1,4 +1,4 @@
-"""Every event of the guide, through a real stream of a real server."""
+"""Every event of the guide, sent through a real stream of a real server."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_valid_payloads_of_every_schema_arrive_as_they_were_sent(
             received[event.id] = event
             if event.id == ids[-1]:
                 break
-    # Nothing is left for the next round's stream, which has no cursor.
+    # Empty the mailbox: the next stream has no cursor and would get its events.
     call(server, "POST", "/sse/ack?user=2", {"id": ids[-1]})
     for id, (name, payload) in zip(ids, sent, strict=True):
         arrived = json.loads(received[id].data)

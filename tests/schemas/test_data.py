@@ -1,4 +1,4 @@
-"""What may be given as data: mappings and objects, and never a bare value."""
+"""Event data may be a mapping or an object, but not a plain value."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_bare_values_are_no_payload(
     registry: SchemaRegistry, name: str, data: object
 ) -> None:
     [text] = refusal(registry, name, data)["_schema"]
-    assert text.startswith("Give a mapping")
+    assert text.startswith("Pass a mapping")
 
 
 def test_the_result_is_never_the_callers_own(registry: SchemaRegistry) -> None:
@@ -57,7 +57,7 @@ Receipt = namedtuple("Receipt", ["message_id", "count"])
 def test_an_object_is_dumped_then_checked(registry: SchemaRegistry) -> None:
     prepared = registry.prepare("order-update", Order(7, "packed"))
     assert WIRE_TIME.fullmatch(prepared.pop("timestamp"))
-    # None is "no value" where the wire knows no null, and null where it does.
+    # None means absent, except for fields that allow null.
     assert prepared == {"orderId": "7", "status": "packed", "estimatedDelivery": None}
     assert registry.prepare("read-receipt", Receipt(7, 1))["messageId"] == "7"
 
@@ -105,7 +105,7 @@ def test_an_objects_values_are_not_shared(registry: SchemaRegistry) -> None:
 
 def test_an_object_of_another_kind_is_refused(registry: SchemaRegistry) -> None:
     [text] = refusal(registry, "read-receipt", object())["_schema"]
-    assert text.startswith("Give a mapping, or an object")
+    assert text.startswith("Pass a mapping, or an object")
 
 
 def test_an_object_of_nothing_but_none_is_empty(registry: SchemaRegistry) -> None:

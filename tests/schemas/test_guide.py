@@ -1,4 +1,4 @@
-"""The guide's payloads, and its types: shapes, schemas and types agree."""
+"""The guide's payloads match the schemas and the types in ``payloads``."""
 
 from __future__ import annotations
 

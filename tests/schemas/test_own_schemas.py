@@ -1,4 +1,4 @@
-"""Schemas of an application's own, on our base classes and on marshmallow's."""
+"""An application's schemas, derived from our base classes and from marshmallow's."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_schema_of_ones_own(schema: type[Schema] | Schema) -> None:
     assert registry.prepare("seat-taken", taken) == expected
     assert refusal(registry, "seat-taken", {"seat": {"number": 1, "no": 1}}) == {
         "seat": {
-            "no": ["Given twice, in snake_case and in camelCase: give one."],
+            "no": ["The key is given twice, in snake_case and in camelCase: use one."],
         }
     }
 

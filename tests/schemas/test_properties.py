@@ -1,4 +1,4 @@
-"""What holds for all payloads, good and bad ones, whatever their values."""
+"""Properties of all valid and invalid payloads, whatever their values."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_both_spellings_at_once_are_refused(
     field = data.draw(st.sampled_from(two_words))
     payload[field] = payload[snake_case(field)] = data.draw(good(kinds(name)[field]))
     assert refusal(registry, name, payload) == {
-        field: ["Given twice, in snake_case and in camelCase: give one."]
+        field: ["The key is given twice, in snake_case and in camelCase: use one."]
     }
 
 

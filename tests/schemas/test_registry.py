@@ -1,4 +1,4 @@
-"""Which names and schemas a registry takes."""
+"""The names and schemas that a registry accepts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_strict_refuses_names_without_schema(registry: SchemaRegistry) -> None:
 
 def test_keys_without_schema_are_texts(registry: SchemaRegistry) -> None:
     assert refusal(registry, "no-schema", {"a": 1, 2: 3}) == {
-        "2": ["Not a valid name: a key must be a string."]
+        "2": ["Not a valid key: it must be a string."]
     }
 
 

@@ -1,4 +1,4 @@
-"""The rules of single fields, and what is filled in."""
+"""The rules of single fields, and the values that are filled in."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_timestamp_texts(registry: SchemaRegistry, text: str, kept: bool) -> Non
     else:
         assert refusal(registry, "live-update", data) == {
             "timestamp": [
-                "Not a valid timestamp: give a datetime or an ISO 8601 string such as "
-                "2030-12-31T23:59:59.000Z."
+                "Not a valid timestamp: it must be a datetime or an ISO 8601 string "
+                "such as 2030-12-31T23:59:59.000Z."
             ]
         }
 
@@ -118,7 +118,7 @@ def test_a_live_update_carries_anything_under_names(registry: SchemaRegistry) ->
         "timestamp": NOW,
     }
     assert refusal(registry, "live-update", {1: "x"}) == {
-        "1": ["Not a valid name: a key must be a string."]
+        "1": ["Not a valid key: it must be a string."]
     }
 
 
@@ -177,7 +177,7 @@ def test_an_id_too_long_to_write_is_refused(registry: SchemaRegistry) -> None:
 def test_all_faults_are_told_at_once(registry: SchemaRegistry) -> None:
     data = {"orderId": 1.5, "step": "1", "totalSteps": 4, "message": "m", "x": 1}
     assert refusal(registry, "order-status", data) == {
-        "orderId": ["Not a valid id: give a string, a whole number or a UUID."],
+        "orderId": ["Not a valid id: it must be a string, a whole number or a UUID."],
         "status": ["Missing data for required field."],
         "step": ["Not a valid integer."],
         "x": ["Unknown field."],

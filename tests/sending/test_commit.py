@@ -40,7 +40,7 @@ class Order(Base):
 def sessions() -> Iterator[sessionmaker[Session]]:
     engine = create_engine("sqlite://", poolclass=StaticPool)
 
-    # As SQLAlchemy's documentation has it for SAVEPOINT with sqlite3.
+    # SQLAlchemy's documentation recommends this for SAVEPOINT with sqlite3.
     @event.listens_for(engine, "connect")
     def take_over(connection: Any, record: object) -> None:
         connection.isolation_level = None
@@ -67,7 +67,7 @@ def recorder(app: Flask, sse: SSEPush) -> Iterator[SSERecorder]:
 
 
 def place(sse: SSEPush, session: Session, order_id: str) -> None:
-    """Insert an order and tell ada, as a view does."""
+    """Insert an order and send ada an event, as a view does."""
     order = Order(order_id=order_id, status="confirmed")
     session.add(order)
     sse.after_commit(session).send_to_user("ada", "order-update", order)
@@ -228,7 +228,10 @@ def test_every_verb_and_its_options(
     sse.user_loader(lambda: 1)
     with StreamReader(app.test_client(), last_event_id="1-0") as stream:
         names = [event.name for event in stream.take(2)]
-    assert names == ["sse-push-gap", "notification"]  # the broadcast, not the first
+    assert names == [
+        "sse-push-gap",
+        "notification",
+    ]  # of the broadcast, not of the first event
 
 
 def test_what_is_wrong_raises_now(
@@ -273,7 +276,8 @@ def test_an_error_after_the_commit_does_not_break_it(
     with event_published.connected_to(fail, sender=app):
         session.commit()
     assert len(caplog.records) == 2
-    assert "A receiver of the signal sse-push-event-published failed" in caplog.text
+    says = "A receiver of the signal sse-push-event-published raised an error"
+    assert says in caplog.text
     assert len(session.scalars(select(Order)).all()) == 2
 
 
@@ -286,7 +290,7 @@ def test_what_cannot_be_sent_after_the_commit_is_told(
         failed.append(error)
 
     place(sse, session, "1")
-    # The memory backend under several processes cannot send.
+    # The memory backend refuses to send if the server runs several processes.
     multiprocess = {"wsgi.multiprocess": True}
     with (
         event_failed.connected_to(note, sender=app),
@@ -295,7 +299,7 @@ def test_what_cannot_be_sent_after_the_commit_is_told(
         session.commit()
     [error] = failed
     assert isinstance(error, ConfigError)
-    assert "Not sent after the commit" in caplog.text
+    assert "could not be sent after the commit" in caplog.text
 
 
 def test_receivers_may_use_the_session(

@@ -26,7 +26,7 @@ from tests.support.servers import ROOT
 
 
 class Flaky(MemoryBackend):
-    """A log that can be held up, be away, lose its answers, or refuse."""
+    """An event log that can be slow or unreachable, lose its answers, or refuse."""
 
     def __init__(self) -> None:
         super().__init__(Config())
@@ -40,7 +40,7 @@ class Flaky(MemoryBackend):
 
     def append(self, events: Sequence[Event]) -> list[Position]:
         self.tries.append(time.monotonic())
-        # Under gevent, native threads come here too: they may read the flag, not wait.
+        # Under gevent, native threads call this, too. They must not wait.
         assert self.open.is_set() or self.open.wait(8)
         if self.is_away:
             raise BackendError("away")
@@ -55,7 +55,7 @@ class Flaky(MemoryBackend):
 
 
 class Box:
-    """An outbox before a flaky log."""
+    """An outbox before an unreliable event log."""
 
     def __init__(self, size: int = 1_000) -> None:
         self.log = Flaky()
@@ -182,9 +182,9 @@ def test_an_outage_keeps_events_and_is_logged_once(
     assert box.texts == [str(number) for number in range(10)]
     assert [message.split(";")[0] for message in caplog.messages] == [
         caplog.messages[0].split(";")[0],
-        "The backend takes events again",
+        "The event log (SSE_PUSH_BACKEND_URL) accepts events again",
     ]
-    assert "events wait for the backend" in caplog.messages[0]
+    assert "events wait in the outbox" in caplog.messages[0]
 
 
 def test_pauses_between_tries_grow(box: Box) -> None:
@@ -255,9 +255,9 @@ def test_it_goes_on_when_what_is_told_of_a_failure_fails(
 
     def fail(event: Event, error: Exception) -> None:
         told.append(threading.current_thread())
-        raise RuntimeError("a fault of whoever is told")
+        raise RuntimeError("a fault of the callback")
 
-    # The fault may end the thread, which is not this test's.
+    # The error may end the outbox's thread, but not the test's.
     monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
 
     outbox = Outbox(box.log.append, 10, fail)
@@ -364,7 +364,7 @@ def test_a_real_outage_loses_and_doubles_nothing(server: RedisServer) -> None:
 
     put(100)
     assert outbox.flush(5)
-    # The server takes what is sent while it is paused, but its answer comes too late.
+    # The paused server reads the command later, so its answer comes too late.
     server.pause()
     put(100)
     time.sleep(0.8)

@@ -158,7 +158,7 @@ def test_an_unreachable_backend_is_an_error(app: Flask) -> None:
 def test_a_full_outbox_is_an_error(app: Flask) -> None:
     app.config["SSE_PUSH_OUTBOX_SIZE"] = 1
     sse = SSEPush(app)
-    # One event on its way, of one that may wait.
+    # One event is being sent, and only one may wait.
     state_of(app).engine.outbox._leaving = 1
     with pytest.raises(OutboxFull, match="1 events wait"):
         sse.check_health()

@@ -15,7 +15,7 @@ from flask_sse_push.log import MemoryBackend
 from flask_sse_push.testing import SSERecorder, StreamReader
 from tests.support.clients import eventually
 
-#: Events a second so many that none is held back.
+#: A rate so high that no event is held back.
 UNBOUNDED = 1e9
 
 
@@ -128,7 +128,7 @@ def test_a_loop_left_early_ends_in_failed(sse: SSEPush, recorder: SSERecorder) -
 def test_a_loop_may_end_where_nothing_may_be_waited_for(
     app: Flask, sse: SSEPush, recorder: SSERecorder
 ) -> None:
-    # The garbage collector may end one while this very thread holds the log's lock.
+    # The garbage collector may end one while this thread holds the event log's lock.
     backend = state_of(app).engine.backend
     assert isinstance(backend, MemoryBackend)
     steps = iter(sse.progress("ada", range(3)))
@@ -191,17 +191,17 @@ def test_the_work_goes_on_when_an_update_cannot_be_sent(
     done = list(sse.progress("ada", range(3), rate=UNBOUNDED))
     assert done == [0, 1, 2]
     assert len(recorder.events) == 1
-    assert "not sent" in caplog.text
+    assert "could not be sent" in caplog.text
 
 
 def test_bad_data_raises(sse: SSEPush, recorder: SSERecorder) -> None:
     with pytest.raises(PayloadError), sse.progress("ada", message=b"bytes"):  # type: ignore[call-overload]
         pytest.fail("the work must not begin")
     with sse.progress("ada", total=3) as progress:
-        # Noticed also where the rate holds the event back.
-        with pytest.raises(EventError, match="below 0"):
+        # It raises even if the rate holds the event back.
+        with pytest.raises(EventError, match="must not be below 0"):
             progress.update(current=-1)
-        with pytest.raises(EventError, match="below 0"):
+        with pytest.raises(EventError, match="must not be below 0"):
             progress.advance(-1)
     assert recorder.events[-1].data["current"] == 0
 
@@ -216,15 +216,15 @@ def test_a_task_may_start_again(sse: SSEPush, recorder: SSERecorder) -> None:
 
 def test_it_is_used_once_and_only_inside(sse: SSEPush) -> None:
     progress = sse.progress("ada", total=1)
-    with pytest.raises(EventError, match="between begin and end"):
+    with pytest.raises(EventError, match="This progress is not running"):
         progress.advance()
-    with pytest.raises(EventError, match="nothing to iterate"):
+    with pytest.raises(EventError, match="nothing to iterate over"):
         next(iter(progress))
     with progress:
         progress.advance()
-    with pytest.raises(EventError, match="between begin and end"):
+    with pytest.raises(EventError, match="This progress is not running"):
         progress.advance()
-    with pytest.raises(EventError, match="used once"):
+    with pytest.raises(EventError, match="used only once"):
         progress.__enter__()
     with pytest.raises(EventError, match="above 0"):
         sse.progress("ada", rate=0)

@@ -55,7 +55,7 @@ def publisher(server: RedisServer, prefix: str) -> Iterator[Publisher]:
 
 
 class Reader:
-    """A worker of the application the publisher sends to."""
+    """A worker of the application that the publisher sends to."""
 
     def __init__(self, url: str, prefix: str) -> None:
         self.receiver = Recorder()
@@ -64,7 +64,7 @@ class Reader:
         assert self.backend.wait_ready(5)
 
     def sent(self, count: int) -> list[tuple[str, str, dict[str, Any]]]:
-        """Channel, name and payload of the first ``count`` events."""
+        """The channel, name and data of the first ``count`` events."""
         receiver = self.receiver
         eventually(lambda: len(receiver.frames) >= count)
         found: list[tuple[str, str, dict[str, Any]]] = []
@@ -200,7 +200,7 @@ def test_memory_is_refused_with_the_reason() -> None:
 
 
 def test_wrong_options_are_named(server: RedisServer) -> None:
-    with pytest.raises(ConfigError, match="'mailbox_sise' is no setting"):
+    with pytest.raises(ConfigError, match="'mailbox_sise' is not a setting"):
         Publisher.from_url(server.url, mailbox_sise=5)
     with pytest.raises(ConfigError, match="SSE_PUSH_MAILBOX_SIZE"):
         Publisher.from_url(server.url, mailbox_size=-5)
@@ -264,7 +264,9 @@ def _send_from_child(publisher: Publisher, name: int) -> None:
 def test_forked_processes_make_their_own_connections(
     publisher: Publisher, reader: Reader
 ) -> None:
-    publisher.broadcast("e", {"name": -1, "n": 0})  # there is a connection to inherit
+    publisher.broadcast(
+        "e", {"name": -1, "n": 0}
+    )  # opens a connection that the child inherits
     context = multiprocessing.get_context("fork")
     children = [
         context.Process(target=_send_from_child, args=(publisher, name))

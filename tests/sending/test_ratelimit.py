@@ -51,6 +51,16 @@ def test_the_configured_limit_is_by_receiver_and_event_name(app: Flask) -> None:
     assert 3590 < caught.value.retry_after <= 3600
 
 
+def test_the_scheme_of_the_backend_may_be_in_upper_case(app: Flask) -> None:
+    app.config.update(SSE_PUSH_BACKEND_URL="MEMORY://", SSE_PUSH_RATE_LIMIT="1/hour")
+    sse = SSEPush(app)
+    with SSERecorder(app) as recorder:
+        sse.send_to_user("ada", "notification", NOTE)
+        with pytest.raises(RateLimitExceeded):
+            sse.send_to_user("ada", "notification", NOTE)
+    assert len(recorder.events) == 1
+
+
 def test_an_event_s_own_limit_takes_the_place_of_the_configured_one(
     app: Flask,
 ) -> None:
@@ -136,7 +146,7 @@ def test_the_window_moves(sse: SSEPush) -> None:
 
 
 def make_limiter(config: Config) -> RateLimiter:
-    """A limiter as a process of its own has it."""
+    """A limiter with a backend of its own, as in another process."""
     return RateLimiter(config, {}, make_backend(config).rate_windows)
 
 
@@ -253,20 +263,21 @@ def test_events_pass_while_redis_is_away(
     for _ in range(3):
         limiter.admit("user:ada", "notification", "1/hour")
     [record] = caplog.records
-    assert "pass uncounted" in record.getMessage()
-    # Asked again after a while, it is still away, which is no news.
+    assert "pass without being counted" in record.getMessage()
+    # It is asked again after a while; the outage goes on and is not logged again.
     monkeypatch.setattr(limiter, "_away_until", 0.0)
     limiter.admit("user:ada", "notification", "1/hour")
     assert len(caplog.records) == 1
     with ValkeyServer(port=port):
-        # Not asked yet, it counts nothing.
+        # The server is not asked yet, so nothing is counted.
         limiter.admit("user:eve", "notification", "1/hour")
         limiter.admit("user:eve", "notification", "1/hour")
         monkeypatch.setattr(limiter, "_away_until", 0.0)
         limiter.admit("user:ada", "notification", "1/hour")
         with pytest.raises(RateLimitExceeded):
             limiter.admit("user:ada", "notification", "1/hour")
-    assert [r.getMessage() for r in caplog.records][1:] == ["Rate limits are back"]
+    [back] = caplog.records[1:]
+    assert "rate limits are applied again" in back.getMessage()
 
 
 def run(script: str) -> None:

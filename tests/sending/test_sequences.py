@@ -3,12 +3,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from flask_sse_push import EventError, PayloadError, RateLimitExceeded, SSEPush
+from flask_sse_push import (
+    EventError,
+    PayloadError,
+    RateLimitExceeded,
+    Receipt,
+    SSEPush,
+)
+from flask_sse_push.sending.sender import Sender
 from flask_sse_push.signals import event_failed, event_published
 from flask_sse_push.testing import SSERecorder, StreamReader
 from tests.support.clients import eventually
@@ -140,6 +148,46 @@ def test_a_failure_ends_it_and_is_told(
     assert "2/4" in record.getMessage()
 
 
+@dataclass
+class Shipped:
+    order_id: str
+    status: str
+    message: str
+    step: int = 7
+    total_steps: int = 9
+    timestamp: str | None = None
+    estimated_delivery: str | None = None
+    tracking_number: str | None = None
+
+
+def test_an_object_is_sent_as_it_is(sse: SSEPush, recorder: SSERecorder) -> None:
+    steps = [Shipped("A-1", "shipped", "On its way")]
+    sse.sequence("ada", "order-status", steps).wait(5)
+    recorder.assert_sent_to("ada", "order-status", order_id="A-1", step=7)
+
+
+def test_an_unforeseen_error_ends_it_and_is_logged(
+    sse: SSEPush,
+    recorder: SSERecorder,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    send = Sender.send
+
+    def fail_later(*args: Any) -> list[Receipt]:
+        if recorder.events:
+            raise ZeroDivisionError
+        return send(*args)
+
+    monkeypatch.setattr(Sender, "send", fail_later)
+    sequence = sse.sequence("ada", "order-status", STEPS, pause=0)
+    assert sequence.wait(5)
+    assert isinstance(sequence.error, ZeroDivisionError)
+    assert [sent.data["step"] for sent in recorder.events] == [1]
+    [record] = caplog.records
+    assert record.exc_info
+
+
 def test_a_receivers_fault_does_not_end_it(
     app: Flask, sse: SSEPush, recorder: SSERecorder
 ) -> None:
@@ -156,7 +204,7 @@ def test_a_receivers_fault_does_not_end_it(
 
 @pytest.mark.parametrize("pause", [-1, float("nan")])
 def test_a_pause_below_zero_is_refused(sse: SSEPush, pause: float) -> None:
-    with pytest.raises(EventError, match="pause is seconds"):
+    with pytest.raises(EventError, match="pause must be seconds, 0 or more"):
         sse.sequence("ada", "order-status", STEPS, pause=pause)
 
 

@@ -1,4 +1,4 @@
-"""What the verbs take and refuse, and the receipts they give."""
+"""The arguments that verbs accept and refuse, and the receipts they return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same promises under every server: each test runs once for each of them."""
+"""The same behaviour under every server: each test runs once for each of them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_returning_a_thousand_times_loses_doubles_and_reorders_nothing(
         publisher = Connection(server)
         publisher.request("POST", "/flood", body, {"Content-Type": "application/json"})
         with Stream(server, user="8", last_id=last_id) as stream:
-            # Leave at once, in the middle, or when all is there.
+            # The client leaves at once, in the middle, or after the last event.
             enough = dice.choice((0, 1, per_return // 2, per_return))
             stream.read_until(lambda s: len(s.events) >= enough)  # noqa: B023
             received += numbers(stream)
@@ -95,7 +95,7 @@ def test_returning_a_thousand_times_loses_doubles_and_reorders_nothing(
         publisher.close()
 
     def has_all() -> bool:
-        # A server that has not yet noticed that the last ones left may ask to wait.
+        # A server that has not noticed yet that clients left may say "retry".
         nonlocal last_id
         missing = returns * per_return - len(received)
         with Stream(server, user="8", last_id=last_id) as stream:
@@ -108,7 +108,7 @@ def test_returning_a_thousand_times_loses_doubles_and_reorders_nothing(
 
 
 def test_a_burst_to_one_user_in_one_request_arrives_whole(server: Server) -> None:
-    # Whoever is too slow for it is ended, and comes back for the rest.
+    # A client that is too slow is disconnected, and reconnects for the rest.
     count = 20_000
     received: list[int] = []
 
@@ -305,7 +305,7 @@ def test_a_client_that_speaks_http_1_0_is_served(server: Server) -> None:
     assert b"200 ok" in head
     connection.close()
     send_when_there.join()
-    # Werkzeug's development server answers in chunks whatever the client speaks.
+    # Werkzeug's development server sends chunks even to HTTP/1.0 clients.
     assert b"transfer-encoding" not in head or server.kind == "flask-run"
 
 

@@ -1,4 +1,4 @@
-"""Several worker processes over one Redis: one application to those outside."""
+"""Several worker processes over one Redis behave like one application."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(scope="module", params=["gunicorn-gevent", "gunicorn-gthread"])
+@pytest.fixture(params=["gunicorn-gevent", "gunicorn-gthread"])
 def server(
     request: pytest.FixtureRequest, redis_server: RedisServer
 ) -> Iterator[Server]:
+    """Each test has its own: workers that one has killed count for 15 s as present."""
     with serve(
         request.param,
         arguments=("-w", "3", "--preload", "--graceful-timeout", "2"),
         environ={
             "SSE_PUSH_BACKEND_URL": redis_server.url,
-            "SSE_PUSH_KEY_PREFIX": request.param,
+            "SSE_PUSH_KEY_PREFIX": request.node.name,
         },
     ) as server:
         eventually(lambda: len(server.workers()) == 3)
@@ -42,7 +43,7 @@ def server(
 
 @contextlib.contextmanager
 def only(pid: int, server: Server) -> Iterator[None]:
-    """Have one worker do all the work."""
+    """Stop all workers but one, so that it handles all requests."""
     others = server.workers() - {pid}
     for other in others:
         os.kill(other, signal.SIGSTOP)
@@ -55,7 +56,7 @@ def only(pid: int, server: Server) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_streams(server: Server, user: str) -> Iterator[list[Stream]]:
-    """Some streams to each worker."""
+    """Open some streams on each worker."""
     with contextlib.ExitStack() as stack:
         streams = []
         for pid in server.workers():
@@ -67,7 +68,7 @@ def open_streams(server: Server, user: str) -> Iterator[list[Stream]]:
 
 
 def counts(server: Server) -> set[int]:
-    """What each worker says of all connections."""
+    """The number of all connections, as each worker reports it."""
     found = set()
     for pid in server.workers():
         with only(pid, server):
@@ -77,7 +78,7 @@ def counts(server: Server) -> set[int]:
 
 def test_all_workers_serve_one_application(server: Server) -> None:
     with open_streams(server, "2") as streams:
-        eventually(lambda: counts(server) == {STREAMS}, 3)
+        eventually(lambda: counts(server) == {STREAMS})
         assert call(server, "GET", "/state")[1]["users"] == ["2"]
         for channel in ("all", "user:2", "group:even"):
             call(
@@ -88,7 +89,7 @@ def test_all_workers_serve_one_application(server: Server) -> None:
             )
         for stream in streams:
             stream.read_until(lambda s: len(s.events) == 3)
-            # Each request was another worker's: they agree on one order, whichever.
+            # Each request went to another worker; all clients must see the same order.
             assert {data["to"] for _, _, data in stream.events} == {
                 "all",
                 "user:2",
@@ -104,7 +105,7 @@ def test_all_workers_serve_one_application(server: Server) -> None:
                 None,
                 {"reason": "removed"},
             )
-    eventually(lambda: counts(server) == {0}, 3)
+    eventually(lambda: counts(server) == {0})
 
 
 def test_a_stream_resumes_on_a_worker_that_has_just_started(server: Server) -> None:
@@ -113,7 +114,7 @@ def test_a_stream_resumes_on_a_worker_that_has_just_started(server: Server) -> N
         stream.read_opening()
         call(server, "POST", "/send", send)
         stream.read_until(lambda s: bool(s.events))
-    # URGENT is in the log when the request is answered.
+    # An URGENT event is in the event log when the request is answered.
     urgent = {**send, "data": {"n": 2}, "priority": "urgent"}
     missed = call(server, "POST", "/send", urgent)[1]["id"]
     before = server.workers()

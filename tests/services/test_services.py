@@ -38,7 +38,7 @@ class Sent:
 
 
 class Recorder:
-    """A sender that checks each payload as the real one does, and keeps it."""
+    """A sender that checks each payload like the real one, and records it."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
@@ -77,7 +77,7 @@ class Recorder:
         return receipt
 
     def last(self, receipt: Receipt) -> Sent:
-        """The one event sent, whose receipt this is."""
+        """The only event that was sent, which must belong to this receipt."""
         [sent] = self.sent
         assert sent.receipt is receipt
         self.sent.clear()

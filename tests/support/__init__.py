@@ -1,1 +1,1 @@
-"""What tests share: clients, servers, and the applications that servers run."""
+"""Helpers that tests share: clients, servers, and the applications they run."""

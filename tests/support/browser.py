@@ -1,7 +1,7 @@
 """A headless Chromium for tests, driven over the DevTools protocol.
 
-:class:`Browser` is one Chromium process; each :class:`Page` has a browser context of
-its own, which is to say its own cookies and storage, as another person's browser has.
+:class:`Browser` is one Chromium process. Each :class:`Page` has its own browser
+context, that is, its own cookies and storage, like the browser of another user.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OPTIONS = (
 
 
 class BrowserError(AssertionError):
-    """Raised when Chromium does not start, a script throws, or a wait ends in vain."""
+    """Raised when Chromium does not start, a script throws, or a wait times out."""
 
 
 def open_browser() -> Browser:
@@ -114,7 +114,7 @@ class Browser:
                 self._events.append(message)
 
     def events(self, session: str, method: str) -> list[dict[str, Any]]:
-        """The parameters of every event of this kind a session has had so far."""
+        """The parameters of all events of this kind in a session so far."""
         return [
             event["params"]
             for event in self._events
@@ -126,8 +126,8 @@ class Browser:
     ) -> Page:
         """Open a page in a browser context of its own.
 
-        :param width: of the window, in CSS pixels, as ``height``; below 600 the page
-            sees a phone.
+        :param width: of the window, in CSS pixels, like ``height``; below 600 the
+            browser emulates a phone.
         """
         page = Page(self)
         page.resize(width, height)
@@ -164,7 +164,7 @@ class Browser:
 
 
 class Page:
-    """A tab in a browser context of its own; made by :meth:`Browser.page`."""
+    """A tab in its own browser context; created by :meth:`Browser.page`."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -193,7 +193,7 @@ class Page:
         )
 
     def prefer(self, *, dark: bool) -> None:
-        """Set the colour scheme the page is asked to have."""
+        """Set the preferred colour scheme."""
         scheme = "dark" if dark else "light"
         self._call(
             "Emulation.setEmulatedMedia",
@@ -235,27 +235,27 @@ class Page:
         """Evaluate until the value satisfies ``until``, and return it.
 
         :param seconds: when to give up; the browser's own limit by default.
-        :raises BrowserError: it does not in time; names the last value.
+        :raises BrowserError: it does not in time; the message has the last value.
         """
         deadline = time.monotonic() + (seconds or self._browser.seconds)
         value: Any = None
         while time.monotonic() < deadline:
-            # A page that is being replaced has nothing to evaluate in.
+            # While a page is being replaced, it cannot evaluate anything.
             with contextlib.suppress(BrowserError):
                 value = self.run(script)
                 if until(value):
                     return value
             time.sleep(0.03)
-        raise BrowserError(f"waited in vain for {script}; last value: {value!r}")
+        raise BrowserError(f"timed out waiting for {script}; last value: {value!r}")
 
     def text(self, selector: str) -> str:
-        """The text of the first element that matches, "" without one."""
+        """The text of the first element that matches, or "" if none does."""
         return str(
             self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
         )
 
     def fill(self, selector: str, value: str) -> None:
-        """Set a field's value as typing it would."""
+        """Set a field's value, with the events of typing it."""
         self.run(
             f"""(() => {{
               const field = document.querySelector({json.dumps(selector)});
@@ -266,9 +266,9 @@ class Page:
         )
 
     def click(self, selector: str) -> None:
-        """Click with the mouse where the first element that matches stands.
+        """Click with the mouse on the first element that matches.
 
-        :raises BrowserError: there is none, or another element lies over it.
+        :raises BrowserError: there is none, or another element covers it.
         """
         x, y = self.run(
             f"""(() => {{

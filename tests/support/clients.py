@@ -1,4 +1,4 @@
-"""Clients that read streams from the wire, written for tests and nothing else."""
+"""Clients for tests that read streams from a socket."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Connection(http.client.HTTPConnection):
             self.sock.connect(self._address)
         else:
             self.sock = socket.create_connection(self._address, self.timeout)
-            # http.client sends head and body apart, which Nagle would hold for 40 ms.
+            # http.client sends head and body apart; Nagle's algorithm would add 40 ms.
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
@@ -61,7 +61,7 @@ def call(
 
 
 class Stream:
-    """An open stream. ``last_id`` is what a browser would send when it comes back."""
+    """An open stream. ``last_id`` is the id that a browser would reconnect with."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Stream:
         self._connection.close()
 
     def pump(self) -> bool:
-        """Read once, keep whole events; returns whether the stream is still open."""
+        """Read once, keep complete events; return whether the stream is open."""
         chunk = self.response.read1(65536)
         self.raw += chunk
         self._rest += chunk
@@ -121,11 +121,11 @@ class Stream:
     def read_until(
         self, done: Callable[[Stream], bool], seconds: float = 10.0
     ) -> Stream:
-        """Read until ``done``, or the stream ends, or fail when the time is over."""
+        """Read until ``done`` holds or the stream ends; fail after a timeout."""
         end = time.monotonic() + seconds
         while not done(self):
             assert time.monotonic() < end, (
-                f"not there: {self.events[-5:]} {self.raw[-500:]!r}"
+                f"timed out after {self.events[-5:]} {self.raw[-500:]!r}"
             )
             if not self.pump():
                 break
@@ -134,16 +134,16 @@ class Stream:
     def read_events(
         self, count: int, seconds: float = 10.0
     ) -> list[tuple[str, str | None, Any]]:
-        """Read until so many events have come, and return all."""
+        """Read until this many events have arrived, and return all."""
         return self.read_until(lambda s: len(s.events) >= count, seconds).events
 
     def read_opening(self) -> Stream:
-        """Read until the cursor has come: from here on events are the stream's."""
+        """Read until the cursor has arrived: events sent from now on will arrive."""
         return self.read_until(lambda s: b"id: " in s.raw)
 
 
 def bodies(response: Any, count: int) -> list[dict[str, Any]]:
-    """The data of the first events of a stream, which is closed then."""
+    """Open a stream, return the data of its first events, and close it."""
     found: list[dict[str, Any]] = []
     for chunk in response.response:
         found += [
@@ -158,8 +158,8 @@ def bodies(response: Any, count: int) -> list[dict[str, Any]]:
 
 
 def eventually(check: Callable[[], object], seconds: float = 8.0) -> None:
-    """Wait until ``check`` holds; fail when the time is over."""
+    """Wait until ``check`` holds; fail after a timeout."""
     end = time.monotonic() + seconds
     while not check():
-        assert time.monotonic() < end, "it did not come about"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.005)

@@ -1,6 +1,6 @@
-"""gunicorn's settings for tests. Versions that do not know one pass over it."""
+"""gunicorn's settings for tests. Versions of gunicorn ignore unknown settings."""
 
 from __future__ import annotations
 
-# A server of a test has nobody to talk to, and its socket would lie in the home folder.
+# Tests do not use gunicorn's control socket, which would be in the home folder.
 control_socket_disable = True

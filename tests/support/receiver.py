@@ -1,4 +1,4 @@
-"""A receiver that keeps what a backend hands it, and waiting without guessing."""
+"""A receiver that records the entries that a backend hands to it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flask_sse_push.events import Control, Entry, Membership, Position, Removal
 
 
 class Recorder:
-    """What the hub and its registry are to a backend."""
+    """Stands in for the hub and its registry of connections."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -23,12 +23,12 @@ class Recorder:
 
     @property
     def frames(self) -> list[bytes]:
-        """The frames delivered."""
+        """The frames of the delivered entries."""
         return [entry.frame for entry in self.entries]
 
     @property
     def texts(self) -> list[str]:
-        """The data of the events delivered."""
+        """The data of the delivered events."""
         return [
             line.removeprefix("data: ")
             for frame in self.frames

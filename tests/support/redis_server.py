@@ -15,12 +15,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-# A server that a test lost sight of ends by itself after so many seconds.
+# A server that a test fails to stop ends by itself after this many seconds.
 LIFETIME = 600
 
 
 def free_port() -> int:
-    """A TCP port that is free now."""
+    """A TCP port that is not in use now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -30,7 +30,7 @@ def free_port() -> int:
 class RedisServer:
     """A server on one port, with its data in a directory of its own.
 
-    :param options: more of the command line, such as ``--requirepass``.
+    :param options: more command line options, such as ``--requirepass``.
     :param persistent: whether a restart finds the data again.
     """
 
@@ -68,7 +68,7 @@ class RedisServer:
 
     @property
     def client(self) -> redis.Redis:
-        """A client that fails at once where it fails."""
+        """A client that does not retry."""
         if self._client is None:
             self._client = redis.Redis(
                 port=self.port,
@@ -84,7 +84,7 @@ class RedisServer:
         return client.execute_command(*words)
 
     def start(self) -> RedisServer:
-        """Start it, with the data of the last time; returns when it answers."""
+        """Start it with the data of its last run; return when it answers."""
         arguments = [
             "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
             "--save", "", "--appendonly", "yes" if self._persistent else "no",
@@ -127,21 +127,21 @@ class RedisServer:
                 return
 
     def pause(self) -> None:
-        """Stop it in its tracks: connections stay, nothing is answered."""
+        """Suspend it: connections stay open, but nothing is answered."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after :meth:`pause`."""
+        """Resume it after :meth:`pause`."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     def kill_clients(self) -> None:
-        """Cut every connection but the one that asks."""
+        """Close every connection except the one used for this command."""
         self.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     def stop(self) -> None:
-        """End it as a crash does; what it has written stays."""
+        """Kill it, like a crash; data that it has written stays."""
         if self._client is not None:
             self._client.close()
             self._client = None

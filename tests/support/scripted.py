@@ -1,7 +1,7 @@
-"""A web server whose stream says exactly what a test tells it to.
+"""A web server whose stream sends exactly the bytes that a test chooses.
 
-For what no well-behaved server does: statuses that end an EventSource, repeated ids,
-events without an id, a stream that breaks off.
+It can misbehave: statuses that end an EventSource, repeated ids, events without an id,
+a stream that breaks off.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STEP_SECONDS = 20.0
 
 @dataclass
 class Request:
-    """A request for the stream, as it came in."""
+    """A request for the stream."""
 
     method: str
     query: dict[str, list[str]]
@@ -30,7 +30,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """How one request for the stream is answered.
+    """The answer to one request for the stream.
 
     :param body: sent at once; then the stream stays open, unless ``ends``.
     """
@@ -76,21 +76,21 @@ class ScriptedServer:
     def answer(
         self, body: str = "", *, status: int = 200, ends: bool = False
     ) -> Answer:
-        """Say how the next request for the stream is answered."""
+        """Set the answer to the next request for the stream."""
         answer = Answer(body, status, ends)
         self._answers.put(answer)
         return answer
 
     def next_request(self) -> Request:
-        """The next request for the stream, once it comes."""
+        """Wait for the next request for the stream, and return it."""
         return self.requests.get(timeout=_STEP_SECONDS)
 
     def next_acknowledged(self) -> str:
-        """The next id acknowledged, once it comes."""
+        """Wait for the next acknowledged id, and return it."""
         return self.acknowledged.get(timeout=_STEP_SECONDS)
 
     def take_answer(self) -> Answer:
-        """Take the answer that is due; an open, silent stream where none is."""
+        """Take the next answer; without one, an open stream that sends nothing."""
         try:
             answer = self._answers.get_nowait()
         except queue.Empty:
@@ -163,7 +163,7 @@ def _handler(
             self.send_response(answer.status)
             self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
-            # Without a byte of body, Chromium does not call the stream open.
+            # Chromium does not report the stream as open before a byte of the body.
             self.wfile.write((answer.body or ":\n\n").encode())
             if answer.ends or answer.status != 200:
                 return
@@ -171,6 +171,6 @@ def _handler(
                 self.wfile.write(text.encode())
 
         def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""Real servers for tests: each in a process of its own, on a port the system gives."""
+"""Real servers for tests, each in its own process and on a free port."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
-# A server that a test lost sight of ends by itself after so many seconds.
+# A server that a test fails to stop ends by itself after this many seconds.
 LIFETIME = 150
 
 _GUNICORN = [
@@ -47,18 +47,18 @@ class Server:
 
     @property
     def url(self) -> str:
-        """``http://host:port``; the host means nothing on a Unix socket."""
+        """``http://host:port``; on a Unix socket the host has no meaning."""
         if isinstance(self.address, str):
             return "http://localhost"
         return f"http://{self.address[0]}:{self.address[1]}"
 
     @property
     def is_handed_off(self) -> bool:
-        """Whether streams are sockets taken from the server here."""
+        """Whether this server's streams are handed off."""
         return self.kind in ("gunicorn-gevent", "gunicorn-gevent-unix")
 
     def workers(self) -> set[int]:
-        """The processes that serve now; those of gunicorn are its children."""
+        """The ids of the processes that serve; gunicorn's are its children."""
         master = self.process.pid
         path = Path(f"/proc/{master}/task/{master}/children")
         return {int(pid) for pid in path.read_text().split()}
@@ -69,7 +69,7 @@ class Server:
         return self.output.read().decode(errors="replace")
 
     def stop(self, seconds: float = 10.0) -> float:
-        """Ask it to end, end it if it does not; returns how long that took."""
+        """Stop it, kill it if it does not stop, and return how long that took."""
         start = time.monotonic()
         if self.process.poll() is None:
             self.process.terminate()
@@ -93,8 +93,8 @@ def serve(
     """Run a server until the block ends.
 
     :param kind: one of :data:`KINDS`.
-    :param arguments: more of the command line.
-    :param bind: for gunicorn, another address than a free port.
+    :param arguments: more command line arguments.
+    :param bind: for gunicorn, an address instead of a free port.
     """
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(tempfile.TemporaryFile())

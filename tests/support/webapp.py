@@ -1,4 +1,4 @@
-"""The application that the tests of servers run: it does as it is told."""
+"""The application that the server tests run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def may_open(user_id: str | None) -> bool:
 
 
 def create_app() -> Flask:
-    """Configured by ``SSE_PUSH_*`` in the environment, JSON values."""
+    """Make it, configured by ``SSE_PUSH_*`` environment variables with JSON values."""
     app = Flask(__name__)
     for name, text in os.environ.items():
         if name.startswith("SSE_PUSH_"):
@@ -62,7 +62,7 @@ def create_app() -> Flask:
 
     @app.post("/burst/<user>/<int:count>")
     def burst(user: str, count: int) -> Response:
-        """Send one user so many numbered events in this one request."""
+        """Send one user this many numbered events in one request."""
         for number in range(count):
             sse.send_to_user(user, "n", {"n": number, "text": "x" * 100})
         return jsonify(done=True)
@@ -85,7 +85,7 @@ def create_app() -> Flask:
 
     @app.get("/own")
     def own() -> Response:
-        """A route of one's own, with all that may hang on a response."""
+        """A stream in a route of the application, with cookies, headers and hooks."""
         response = sse.stream_response("7", groups=["vip"])
         response.set_cookie("seen", "yes")
         response.call_on_close(lambda: closed.append("own"))
@@ -99,7 +99,7 @@ def create_app() -> Flask:
 
     @app.get("/headers")
     def headers() -> Response:
-        """A stream with the query's ``name=value`` as header fields."""
+        """A stream with the query's ``name=value`` pairs as headers."""
         response = sse.stream_response("7")
         for name, value in request.args.items():
             response.headers[name] = value
@@ -107,7 +107,7 @@ def create_app() -> Flask:
 
     @app.get("/fork")
     def fork() -> Response:
-        """Leave a child behind that holds all that this process has open."""
+        """Start a child process that inherits all open files of this process."""
         sleep = get_original("time", "sleep")
         pid = os.fork()
         if not pid:
@@ -117,7 +117,7 @@ def create_app() -> Flask:
 
     @app.get("/replaced")
     def replaced() -> str:
-        """A stream that is made and never sent."""
+        """A stream response that is made but never sent."""
         sse.stream_response("7")
         return "something else"
 
@@ -155,7 +155,7 @@ def note_presence(app: Flask, path: str) -> None:
 
 
 def send_to(channel: str, event: str, data: Any, **options: Any) -> str | None:
-    """Send to a channel by its name, with the verb that is meant for it."""
+    """Send to a channel, with the verb for its kind."""
     kind, _, name = channel.partition(":")
     if kind == "user":
         return sse.send_to_user(name, event, data, **options).id

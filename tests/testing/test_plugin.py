@@ -1,25 +1,37 @@
-"""The plugin for pytest, and the module without pytest."""
+"""The pytest plugin, and ``flask_sse_push.testing`` without pytest."""
 
 from __future__ import annotations
 
 import configparser
+import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from tests.support.servers import ROOT
 
 
 def plugin() -> str:
-    """The module that setup.cfg names as pytest's plugin."""
+    """The module that setup.cfg names as the pytest plugin."""
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg")
     entry = settings["options.entry_points"]["pytest11"]
     return entry.partition("=")[2].strip()
 
 
-def test_the_fixture_works_with_an_app_fixture(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_imported", [False, True])
+def test_the_fixture_works_with_an_app_fixture(
+    tmp_path: Path, is_imported: bool
+) -> None:
+    options = ["-p", plugin()]
+    if is_imported:
+        (tmp_path / "conftest.py").write_text(
+            "from flask_sse_push.testing import sse_recorder\n"
+        )
+        options = ["-p", "no:" + plugin()]
     (tmp_path / "test_app.py").write_text(
         textwrap.dedent(
             """
@@ -48,17 +60,15 @@ def test_the_fixture_works_with_an_app_fixture(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "-W", "error"),
-            *(
-                "--rootdir",
-                tmp_path,
-                "-p",
-                "no:cacheprovider",
-                "-p",
-                plugin(),
-                tmp_path,
-            ),
+            *("--rootdir", str(tmp_path), "-p", "no:cacheprovider"),
+            *(*options, str(tmp_path)),
         ],
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        # Not the caller's options; what is covered is measured here as well.
+        env={
+            "PYTHONPATH": str(ROOT),
+            "PATH": "",
+            **{k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")},
+        },
         capture_output=True,
         text=True,
         timeout=50,

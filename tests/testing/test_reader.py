@@ -1,4 +1,4 @@
-"""The reader: a stream of the test client, event by event, and never a hang."""
+"""``StreamReader`` reads a stream event by event, and never waits for ever."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def test_a_stream_resumes(app: Flask, sse: SSEPush) -> None:
 
 def test_it_never_hangs(app: Flask, sse: SSEPush) -> None:
     with StreamReader(app.test_client()) as stream:
-        with pytest.raises(TimeoutError, match=r"0\.01 s have passed on /sse/stream"):
+        with pytest.raises(TimeoutError, match=r"on /sse/stream after 0\.01 s"):
             stream.next(timeout=0.01)
         sse.broadcast("n", {"n": 1})
-        with pytest.raises(TimeoutError, match=r"of 2 events .* these did: \['n'\]"):
+        with pytest.raises(TimeoutError, match=r"of 2 .* these arrived: \['n'\]"):
             stream.take(2, timeout=0.2)
         assert stream.next().data["n"] == 1
 
@@ -74,7 +74,7 @@ def test_closing_closes_the_connection(app: Flask, sse: SSEPush) -> None:
             second.next()
     assert sse.get_client_count() == 0
     assert not sse.is_user_connected("ada")
-    # Readers, dispatcher and heartbeat end too.
+    # The threads of the readers, the fan-out and the heartbeat must end, too.
     eventually(lambda: threading.active_count() <= threads)
 
 

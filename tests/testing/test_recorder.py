@@ -1,4 +1,4 @@
-"""The recorder: what was sent, and failed assertions that say what instead."""
+"""``SSERecorder``: recorded events, and the messages of failed assertions."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_values_are_compared_and_the_newest_match_returned(
     recorder.assert_sent_to("ada", "order-update", orderId="7", timestamp=ANY)
     recorder.assert_sent_to("ada", "order-update", user_id="ada")
     recorder.assert_sent_to("ada", "live-update", a={"b": 1})
-    with pytest.raises(AssertionError, match=r"a\.b: expected 2, but is 1"):
+    with pytest.raises(AssertionError, match=r"a\.b: expected 2, not 1"):
         recorder.assert_sent_to("ada", "live-update", a={"b": 2})
 
 
@@ -94,8 +94,8 @@ def test_a_failed_assertion_shows_each_difference(
         """\
         'notification' was not sent to user:ada with {'message': 'Hi', 'action_url': '/x'}
           'notification' to user:ada: {'message': 'Ho', 'timestamp': '2030-01-01T00:00:00.000Z', 'type': 'info'}
-            message: expected 'Hi', but is 'Ho'
-            actionUrl: expected '/x', but is missing"""  # noqa: E501
+            message: expected 'Hi', not 'Ho'
+            actionUrl: expected '/x', but it is missing"""  # noqa: E501
     )
 
 
@@ -105,10 +105,12 @@ MOMENT = "2030-01-01T00:00:00.000Z"
 def test_a_failed_assertion_shows_what_was_sent_instead(
     sse: SSEPush, recorder: SSERecorder
 ) -> None:
-    with pytest.raises(AssertionError, match="nothing was sent"):
+    with pytest.raises(AssertionError, match="no event was sent at all"):
         recorder.assert_broadcast("notification")
     sse.send_to_user("bob", "notification", NOTE)
-    with pytest.raises(AssertionError, match="sent was 'notification' to user:bob"):
+    with pytest.raises(
+        AssertionError, match="this was sent: 'notification' to user:bob"
+    ):
         recorder.assert_sent_to("ada", "notification")
     with pytest.raises(AssertionError, match="not sent to group:admins"):
         recorder.assert_sent_to_group("admins", "notification")

@@ -1,18 +1,18 @@
-"""Open streams, and the two ways in which they reach a client."""
+"""Connections: open streams, and the two ways in which they write to a client."""
 
 from __future__ import annotations
 
-from .base import Batch, Connection, Limits, Owner, State
+from .base import Batch, Connection, ConnectionState, Limits, Owner
 from .handed_off import HandedOffConnection, can_hand_off
 from .streamed import StreamedConnection
 
 __all__ = [
     "Batch",
     "Connection",
+    "ConnectionState",
     "HandedOffConnection",
     "Limits",
     "Owner",
-    "State",
     "StreamedConnection",
     "can_hand_off",
 ]

@@ -1,4 +1,4 @@
-"""What both carriers share: who the client is, how far it is, and how it ends."""
+"""The base of both kinds of connections: the client's channels, cursor and state."""
 
 from __future__ import annotations
 
@@ -25,41 +25,42 @@ from .pending import CHUNK_BYTES, Pending
 
 
 class Owner(Protocol):
-    """The hub, as a connection sees it."""
+    """What a connection needs of the hub."""
 
     def unregister(self, connection: Connection, reason: str) -> None:
-        """Forget a connection; called once, when it has closed."""
+        """Remove a connection; called once, when it has closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds that all connections of a process share.
+    """The limits of every connection of a process.
 
-    :param pending_bytes: what may wait for one client that does not read.
-    :param vanished_ms: how long sent bytes may stay unacknowledged by TCP.
+    :param pending_bytes: the most bytes that may wait for a slow client.
+    :param vanished_ms: how long TCP may leave sent bytes unacknowledged before the
+        connection is closed, in milliseconds.
     """
 
     pending_bytes: int
     vanished_ms: int
 
 
-class State(StrEnum):
-    """What a connection can be in."""
+class ConnectionState(StrEnum):
+    """The states of a connection."""
 
-    #: Made, and not yet given the bytes it opens with.
+    #: It was made, and its opening bytes are not loaded yet.
     NEW = "new"
-    #: The client has been given all there was.
+    #: All bytes have been written.
     OPEN = "open"
-    #: Bytes wait for the client.
+    #: Bytes wait to be written, because the client reads slowly.
     BEHIND = "behind"
     CLOSED = "closed"
 
 
 class Batch:
-    """Entries that go to a connection in one write, encoded once for all.
+    """Entries that are written together, joined once for all connections.
 
-    :param entries: at least one, in log order.
-    :param time: the moment of the write, on the monotonic clock.
+    :param entries: at least one entry, in log order.
+    :param time: the time of the write, on the monotonic clock.
     """
 
     __slots__ = ("count", "entries", "first", "frame", "last", "size", "time")
@@ -74,22 +75,21 @@ class Batch:
         self.size = len(self.frame)
 
     def after(self, cursor: Position) -> Batch | None:
-        """The part of the batch that is newer than a cursor, if any is."""
+        """The part of the batch that is newer than a cursor; ``None`` if none is."""
         newer = [entry for entry in self.entries if entry.position > cursor]
         return Batch(newer, self.time) if newer else None
 
 
 class Connection(ABC):
-    """One open stream. Plain values only: no request, no session, no user object.
+    """One open stream. It holds plain values and no request, session or user object.
 
-    Its cursor and its counts change here and nowhere else. The hub first has it
-    :meth:`load` the opening bytes, under the registry's lock, and then :meth:`begin` to
-    write, without the lock. Once loaded, it takes :meth:`deliver`,
-    :meth:`deliver_one` and :meth:`send`: what these are given waits behind the opening
-    bytes.
+    Only this class changes its cursor and its counts. The hub first calls :meth:`load`
+    with the opening bytes, under the registry's lock, and then :meth:`begin`, without
+    the lock. After ``load``, :meth:`deliver`, :meth:`deliver_one` and :meth:`send` may
+    be called: their bytes are written after the opening bytes.
 
-    :param user_channel: whose stream it is; ``None`` gets broadcasts only.
-    :param groups: the channels of the groups it is in.
+    :param user_channel: the user's channel; ``None`` for broadcasts only.
+    :param groups: the channels of the groups that the connection has joined.
     """
 
     __slots__ = (
@@ -120,15 +120,15 @@ class Connection(ABC):
         self._pending: Pending | None = None
         self._on_close: Callable[[], object] | None = None
         self.user_channel = user_channel
-        #: Changed by the registry alone, when the user joins a group or leaves it.
+        #: Only the registry changes it, when the user joins or leaves a group.
         self.groups = groups
-        #: Joins and leaves up to here are in the groups already.
+        #: Joins and leaves up to this position have been applied to the groups.
         self.groups_at: Position = START
-        #: All entries up to here have been written, or the client had them before.
+        #: The client has, or will be written, all entries up to this position.
         self.cursor: Position = START
-        #: The registry's slot that holds it.
+        #: The number of the registry's slot that holds this connection.
         self.slot = 0
-        #: Events and bytes written or waiting to be.
+        #: The numbers of events and bytes that were written or wait to be.
         self.events = 0
         self.bytes = 0
         #: When it opened and when it was last written to, on the monotonic clock.
@@ -138,13 +138,13 @@ class Connection(ABC):
         return f"<{type(self).__name__} user={self.user_id!r} {self.state}>"
 
     @property
-    def state(self) -> State:
-        """What the connection is in."""
+    def state(self) -> ConnectionState:
+        """The connection's state."""
         if self._owner is None:
-            return State.CLOSED
+            return ConnectionState.CLOSED
         if self._pending:
-            return State.BEHIND
-        return State.OPEN if self.bytes else State.NEW
+            return ConnectionState.BEHIND
+        return ConnectionState.OPEN if self.bytes else ConnectionState.NEW
 
     @property
     def is_open(self) -> bool:
@@ -167,16 +167,16 @@ class Connection(ABC):
     def load(
         self, opening: bytes, replay: Sequence[Entry], end: bytes, cursor: Position
     ) -> None:
-        """Take what the client gets first; :meth:`begin` writes it.
+        """Take the bytes that the client gets first; :meth:`begin` writes them.
 
         Called under the registry's lock, so nothing is written here. The replay does
         not count against ``pending_bytes``: its frames are in memory already, and a
-        client that needs long to read it must be able to finish.
+        slow client must be able to finish reading it.
 
         :param opening: bytes before the replay.
-        :param replay: what the client has missed.
+        :param replay: the entries that the client has missed.
         :param end: bytes after the replay.
-        :param cursor: entries up to here are not to be delivered any more.
+        :param cursor: entries up to this position are not delivered again.
         """
         pending = Pending(self._limits.pending_bytes)
         frames = [entry.frame for entry in replay]
@@ -195,7 +195,7 @@ class Connection(ABC):
 
     @abstractmethod
     def begin(self) -> None:
-        """Start to write what was loaded, and to notice a client that leaves."""
+        """Start writing the loaded bytes, and watching for a client that leaves."""
 
     def deliver(self, batch: Batch) -> None:
         """Write those entries of a batch that are new to the client."""
@@ -211,9 +211,9 @@ class Connection(ABC):
         self._write(batch.frame, batch.entries)
 
     def deliver_one(self, entry: Entry, now: float) -> None:
-        """Write an entry, if it is new to the client: one alone needs no batch.
+        """Write one entry, if it is new to the client, without making a batch.
 
-        :param now: the moment, on the monotonic clock.
+        :param now: the current time, on the monotonic clock.
         """
         if self.cursor >= entry.position:
             return
@@ -225,9 +225,9 @@ class Connection(ABC):
         self._write(frame, (entry,))
 
     def send(self, frame: bytes, now: float) -> None:
-        """Write bytes that are not an entry's, such as a heartbeat.
+        """Write bytes that are not an entry, such as a heartbeat.
 
-        :param now: the moment, on the monotonic clock.
+        :param now: the current time, on the monotonic clock.
         """
         self.written = now
         self.bytes += len(frame)
@@ -241,24 +241,25 @@ class Connection(ABC):
 
     @abstractmethod
     def _write(self, frame: bytes, entries: Sequence[Entry]) -> None:
-        """Write bytes without waiting; what the client does not take is kept.
+        """Write bytes without waiting; keep those that cannot be written now.
 
-        Never raises: a connection that fails, or keeps too much, closes itself.
+        This never raises: a connection that fails, or on which too many bytes wait,
+        closes itself.
 
         :param entries: the entries whose frames, joined, are ``frame``; empty for
-            bytes that are not an entry's.
+            bytes that are not an entry.
         """
 
     @abstractmethod
     def _release(self) -> None:
-        """Let go of the client."""
+        """Release the socket or the server's greenlet or thread."""
 
     def call_on_close(self, function: Callable[[], object]) -> None:
-        """Have a function called when the stream has ended."""
+        """Set the function that is called when the connection has ended."""
         self._on_close = function
 
     def close(self, reason: str) -> None:
-        """End the stream; calling it again does nothing."""
+        """Close the connection; calling this again does nothing."""
         owner, self._owner = self._owner, None
         if owner is not None:
             self._release()
@@ -266,11 +267,11 @@ class Connection(ABC):
             owner.unregister(self, reason)
 
     def say_closing(self, reason: str) -> None:
-        """Tell the client why, and end the stream."""
+        """Tell the client the reason, and close the connection."""
         self.send(encode_closing(reason), time.monotonic())
         self.close(reason)
 
     def take_on_close(self) -> Callable[[], object] | None:
-        """The function to call now that the stream has ended."""
+        """Remove and return the function of :meth:`call_on_close`."""
         function, self._on_close = self._on_close, None
         return function

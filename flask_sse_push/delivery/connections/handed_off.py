@@ -1,7 +1,7 @@
-"""The carrier under ``gunicorn -k gevent``: the socket itself, taken from the server.
+"""Connections under ``gunicorn -k gevent``: the socket is taken over from the server.
 
-Nothing of the request stays behind: no greenlet, no environ, no context. A connection
-is one small object, a raw socket and a watcher that notices a client that leaves.
+Nothing of the request stays in memory: no greenlet, environ or context. A connection is
+one small object, a raw socket and a watcher that notices when the client leaves.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .base import Connection, Limits, Owner
 from .pending import Pending
 
 _READ, _WRITE = 1, 2
-# Bytes the kernel may hold for one client. Without it a client that stopped reading
-# kept 3.9 MB there; with it, 262 kB.
+# The size of the kernel's send buffer, in bytes. With the default, a client that had
+# stopped reading occupied 3.9 MB of kernel memory; with this size, 262 kB.
 _SEND_BUFFER = 64 * 1024
 _TCP = (socket.AF_INET, socket.AF_INET6)
 _TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
-# Fields that say how the answer is framed and where it goes (RFC 9110, 7.6.1): a stream
-# ends with its connection.
+# Headers about framing and the connection (RFC 9110, section 7.6.1). A handed-off
+# stream replaces them: it ends when its connection closes.
 _FRAMING = frozenset(
     (
         "connection",
@@ -50,9 +50,9 @@ def can_hand_off(
 ) -> bool:
     """Whether the server's socket can be taken over for this request.
 
-    It can under gunicorn's gevent worker with HTTP/1.x and no TLS, when nothing stands
-    between the application and the server: gunicorn's own response object must be
-    there to be told that the answer has been written.
+    This works under gunicorn's gevent worker with HTTP/1.x and without TLS, if no
+    middleware wraps ``start_response``: gunicorn's own response object is needed, to
+    mark the answer as written.
     """
     response = getattr(start_response, "__self__", None)
     return (
@@ -66,16 +66,16 @@ def can_hand_off(
 
 
 class HandedOffConnection(Connection):
-    """A client's socket, written to without waiting.
+    """A connection that owns the client's socket and writes to it without waiting.
 
-    Making one writes nothing, but tells gunicorn that the answer is written and that
-    the socket is no longer its own: it logs the access, runs its hooks and goes on, as
-    after any answer.
+    The constructor writes nothing, but it marks the answer as written and takes the
+    socket away from gunicorn, which then writes its access log, runs its hooks and
+    goes on, as after any other answer.
 
-    :param environ: the request's, which :func:`can_hand_off` has approved.
-    :param start_response: gunicorn's own.
-    :param status: such as ``"200 OK"``.
-    :param headers: the response's; those that frame it are replaced.
+    :param environ: the request's environment, which :func:`can_hand_off` has accepted.
+    :param start_response: gunicorn's own ``start_response``.
+    :param status: the status line, such as ``"200 OK"``.
+    :param headers: the response's headers; those about framing are replaced.
     """
 
     __slots__ = ("_head", "_reader", "_socket", "_writer")
@@ -93,12 +93,12 @@ class HandedOffConnection(Connection):
     ) -> None:
         super().__init__(owner, limits, user_channel, groups)
         self._head = _encode_head(environ["SERVER_PROTOCOL"], status, headers)
-        # First, because the server refuses headers that it cannot send.
+        # This comes first, because gunicorn raises on headers that it cannot send.
         _tell_server(start_response, status, headers)
         served = environ["gunicorn.socket"]
         family, kind, proto = served.family, served.type, served.proto
-        # The server's own detach() ends its watchers as well. A dup() of the number
-        # would leave libev's registration of it behind.
+        # gevent's detach() also stops its watchers. After a dup() of the descriptor,
+        # libev would still have the original one registered.
         descriptor = served.detach()
         self._socket = _socket.socket(family, kind, proto, fileno=descriptor)
         self._socket.setblocking(False)
@@ -110,7 +110,7 @@ class HandedOffConnection(Connection):
                     socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, limits.vanished_ms
                 )
         self._reader: Any = gevent.get_hub().loop.io(descriptor, _READ)
-        self._writer: Any = None  # only while something waits
+        self._writer: Any = None  # set only while bytes wait
 
     def load(
         self, opening: bytes, replay: Sequence[Entry], end: bytes, cursor: Position
@@ -127,7 +127,7 @@ class HandedOffConnection(Connection):
         try:
             sent = self._socket.send(chunk)
         except OSError:
-            # A client that is gone is noticed by the watcher.
+            # If the client is gone, the watcher notices.
             sent = 0
         if sent < len(chunk):
             pending.put_back(chunk[sent:])
@@ -182,7 +182,7 @@ class HandedOffConnection(Connection):
             self._writer = None
 
     def _on_readable(self) -> None:
-        # A client has nothing to say on a stream; what it says is dropped.
+        # Clients send nothing on a stream; whatever arrives is dropped.
         try:
             if self._socket.recv(4096):
                 return
@@ -196,8 +196,8 @@ class HandedOffConnection(Connection):
         self._end_watcher(self._reader)
         if self._writer is not None:
             self._end_watcher(self._writer)
-        # A child that was forked meanwhile has the descriptor too: close() alone would
-        # not end the connection.
+        # A forked child process may hold the descriptor too. Then close() alone would
+        # not close the connection.
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

@@ -1,4 +1,4 @@
-"""What waits for a client that does not read as fast as events come."""
+"""Frames that wait for a client which reads more slowly than events arrive."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 from ...events import Entry
 
-#: As much as one write takes of what waits: about what a socket's buffer holds.
+#: The most bytes that one write takes: about the size of a socket's buffer.
 CHUNK_BYTES = 64 * 1024
 
 
 class Pending:
     """Frames that wait for a client, in order.
 
-    Of several frames with one ``coalesce`` key only the newest waits, at its own place
-    in the order, so that ids still grow.
+    Of several frames with the same ``coalesce`` key only the newest is kept, at its own
+    place in the order, so that event ids still increase.
 
-    :param limit: bytes that may wait.
+    :param limit: the most bytes that may wait.
     """
 
     __slots__ = ("_chunks", "_serial", "limit", "size")
@@ -33,11 +33,11 @@ class Pending:
 
     @property
     def overflows(self) -> bool:
-        """Whether more waits than may."""
+        """Whether more bytes wait than the limit allows."""
         return self.size > self.limit
 
     def add(self, frame: bytes) -> None:
-        """Append bytes that replace nothing."""
+        """Append bytes that replace no other frame."""
         self._serial += 1
         self._chunks[self._serial] = frame
         self.size += len(frame)
@@ -54,14 +54,14 @@ class Pending:
                 self.size += len(entry.frame)
 
     def append(self, frame: bytes, entries: Sequence[Entry]) -> None:
-        """Append one write: the entries whose frames it joins, or else its bytes."""
+        """Append the entries whose joined frames are ``frame``; if none, the bytes."""
         if entries:
             self.add_entries(entries)
         else:
             self.add(frame)
 
     def take(self) -> bytes:
-        """Remove and return the first frames, joined to about one chunk."""
+        """Remove the first frames, about one chunk, and return them joined."""
         taken: list[bytes] = []
         size = 0
         while self._chunks and size < CHUNK_BYTES:
@@ -72,8 +72,8 @@ class Pending:
         return b"".join(taken)
 
     def put_back(self, rest: bytes) -> None:
-        """Return what a write did not take; it goes first again."""
-        # Serial numbers grow from 1, so 0 is free; one rest exists at a time.
+        """Put back the bytes that could not be written, before all others."""
+        # Serial numbers start at 1, so 0 is free; there is only one rest at a time.
         self._chunks[0] = rest
         self._chunks.move_to_end(0, last=False)
         self.size += len(rest)

@@ -1,4 +1,4 @@
-"""The carrier for every WSGI server: an iterator of bytes that the server writes."""
+"""Connections for every WSGI server: an iterator of bytes that the server writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .pending import Pending
 
 
 class StreamedConnection(Connection):
-    """A response's body. The server's greenlet or thread waits in ``__next__``."""
+    """A response body. The server's greenlet or thread waits in ``__next__``."""
 
     __slots__ = ("_finished", "_lock", "_wakeup")
 
@@ -43,7 +43,7 @@ class StreamedConnection(Connection):
             self._wakeup.set()
 
     def say_closing(self, reason: str) -> None:
-        # The server's greenlet or thread may still have to write what waits.
+        # The server's greenlet or thread still has to write the pending frames.
         with self._lock:
             self._finished = self._pending
         super().say_closing(reason)
@@ -68,5 +68,5 @@ class StreamedConnection(Connection):
             self._wakeup.wait()
 
     def close(self, reason: str = "gone") -> None:
-        """End the stream; the server calls it when the client is gone."""
+        """Close the connection; the server calls this when the client is gone."""
         super().close(reason)

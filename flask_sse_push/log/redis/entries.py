@@ -1,4 +1,4 @@
-"""Events as entries of a stream: seven plain fields, always the same."""
+"""Events as entries of a stream: the names of the fields, and what is in them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from collections.abc import Sequence
 
 from ...events import Event, Position, parse_id
 
+# The only place that spells the names of the fields; scripts are told them.
+_CHANNEL, _NAME, _DATA = b"c", b"e", b"d"
+NONCE, _STORE, _COALESCE, RETAIN = b"n", b"s", b"k", b"r"
+#: The names of the fields, all of which an entry has, in this order.
+FIELDS = (_CHANNEL, _NAME, _DATA, NONCE, _STORE, _COALESCE, RETAIN)
+
 # More entries than one millisecond can have; ids hold no more than 16 digits.
 _LAST_IN_MS = 10**16 - 1
 
 
-def encode_fields(event: Event) -> tuple[str, str, str, str, str, str, str]:
-    """The values of an event's fields, in the order they are written."""
+def encode(event: Event) -> tuple[str, ...]:
+    """What the fields of an event hold, in the order of their names."""
     return (
         event.channel,
         event.name,
@@ -31,16 +37,16 @@ def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
     position = parse_id(id.decode())
     if position is None:
         raise ValueError("the id cannot be read")
-    texts = dict(zip(fields[::2], fields[1::2], strict=False))
+    contents = dict(zip(fields[::2], fields[1::2], strict=False))
     try:
         event = Event(
-            name=texts[b"e"].decode(),
-            data=texts[b"d"].decode(),
-            channel=texts[b"c"].decode(),
-            store=texts.get(b"s") != b"0",
-            nonce=texts.get(b"n", b"").decode(),
-            coalesce=texts.get(b"k", b"").decode() or None,
-            retain=texts.get(b"r", b"").decode() or None,
+            name=contents[_NAME].decode(),
+            data=contents[_DATA].decode(),
+            channel=contents[_CHANNEL].decode(),
+            store=contents.get(_STORE) != b"0",
+            nonce=contents.get(NONCE, b"").decode(),
+            coalesce=contents.get(_COALESCE, b"").decode() or None,
+            retain=contents.get(RETAIN, b"").decode() or None,
         )
     except KeyError as error:
         raise ValueError(f"the field {error} is missing") from error

@@ -6,34 +6,14 @@ import logging
 import time
 
 from ...events import Entry, Position, format_id
-from .entries import decode
+from .entries import NONCE, decode
 from .keys import Keys
-from .server import Script, Server
+from .scripts import load_script
+from .server import Server
 
 _log = logging.getLogger("flask_sse_push")
 
-# KEYS: the mailbox. ARGV: the position up to which, and the first one kept. An event
-# that was written twice, its first answer lost, goes with its repeat; answers how many
-# events went.
-_ACKNOWLEDGE = Script("""
-local function nonce(entry)
-  for i = 1, #entry[2], 2 do
-    if entry[2][i] == "n" and entry[2][i + 1] ~= "" then return entry[2][i + 1] end
-  end
-  return entry[1]
-end
-local done, count = {}, 0
-for _, entry in ipairs(redis.call("XRANGE", KEYS[1], "-", ARGV[1])) do
-  if not done[nonce(entry)] then count = count + 1 end
-  done[nonce(entry)] = true
-end
-if count == 0 then return 0 end
-redis.call("XTRIM", KEYS[1], "MINID", "=", ARGV[2])
-for _, entry in ipairs(redis.call("XRANGE", KEYS[1], "-", "+")) do
-  if done[nonce(entry)] then redis.call("XDEL", KEYS[1], entry[1]) end
-end
-return count
-""")
+_ACKNOWLEDGE = load_script("acknowledge")
 
 
 class Mailbox:
@@ -76,6 +56,6 @@ class Mailbox:
         removed: int = self._server.run(
             _ACKNOWLEDGE,
             [self._keys.mailbox(user_id)],
-            [format_id(up_to), format_id(first_kept)],
+            [format_id(up_to), format_id(first_kept), NONCE],
         )
         return removed

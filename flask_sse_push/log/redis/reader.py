@@ -7,18 +7,17 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from redis.exceptions import NoScriptError, RedisError
-
-from ...events import CONTROL, START, Position, format_id, read_entry, to_json
+from ...errors import BackendError
+from ...events import CONTROL, START, Event, Position, format_id, read_entry, to_json
 from ...runtime.backoff import Backoff
 from ...runtime.concurrency import give_way, sleep
 from ..backend import Receiver
-from .entries import before, decode, position_of
+from .entries import FIELDS, before, decode, encode, position_of
 from .keys import Keys
 from .retained import RetainedEvents
-from .server import Connection, Script, Server, redirection
+from .scripts import load_script
+from .server import Redirected, Server, Session
 
 _log = logging.getLogger("flask_sse_push")
 
@@ -37,29 +36,7 @@ _TRIM_SECONDS = 60.0
 # The name of the control entry before which nothing is known.
 _MARKER = "start"
 
-# KEYS: the log. ARGV: the last position read, as milliseconds and number, and the
-# marker's data. Answers nothing when the entry at the position is still there: all
-# after it is, too. Else the first entry after it, which is a marker made now where
-# there is none. Whoever comes second finds the marker of the first. A marker leaves
-# room for a position between itself and the last one read.
-_FIND_PLACE = Script("""
-local at = ARGV[1] .. "-" .. ARGV[2]
-if #redis.call("XRANGE", KEYS[1], at, at) > 0 then return {} end
-local after = redis.call("XRANGE", KEYS[1], "(" .. at, "+", "COUNT", 1)
-if after[1] then return after[1] end
-local fields = {"c", "control", "e", "start", "d", ARGV[3], "n", "", "s", "0", "k", ""}
-local now = redis.call("TIME")
-local id = "*"
-if now[1] * 1000 + now[2] / 1000 <= ARGV[1] + 1 then
-  id = string.format("%.0f-1", ARGV[1] + 1)
-end
-local made = redis.pcall("XADD", KEYS[1], id, unpack(fields))
-if type(made) == "table" then
-  made = redis.call("XADD", KEYS[1], "*", unpack(fields))
-end
-return {made, fields}
-""")
-
+_FIND_PLACE = load_script("find_place")
 
 _StreamEntry = tuple[bytes, list[bytes]]
 
@@ -119,7 +96,7 @@ class LogReader:
         self._position: Position = START
         self._nonces = Nonces()
         self._backoff = Backoff()
-        self._connection: Connection | None = None
+        self._session: Session | None = None
         self._is_stopped = False
         self._next_trim = time.monotonic() + _TRIM_SECONDS
         #: Set when the receiver has what the log held at the start.
@@ -132,36 +109,33 @@ class LogReader:
         """Read until :meth:`stop`; what goes wrong is logged once and tried again."""
         while not self._is_stopped:
             try:
-                self._connection = self._server.open(_BLOCK_MS / 1000)
-                self._read_all(self._connection)
-            except (RedisError, OSError) as error:
-                self._server.follow(error)
+                session = self._session = self._server.open(_BLOCK_MS / 1000)
+                try:
+                    self._read_all(session)
+                finally:
+                    self.is_connected = False
+                    session.close()
+            except BackendError as error:
                 self._note(error)
             except Exception:
                 _log.exception("Reading the log failed")
-            self._let_go()
             if not self._is_stopped:
                 sleep(self._backoff.take())
 
     def stop(self) -> None:
         """Stop reading, at once."""
         self._is_stopped = True
-        self._let_go()
-
-    def _let_go(self) -> None:
         self.is_connected = False
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.disconnect()
+        if self._session is not None:
+            self._session.close()
 
-    def _note(self, error: Exception) -> None:
-        is_news = self._backoff.is_first and redirection(error) is None
+    def _note(self, error: BackendError) -> None:
+        is_news = self._backoff.is_first and not isinstance(error, Redirected)
         if is_news and not self._is_stopped:
-            text = self._server.translate(error)
-            _log.warning("The log cannot be read; trying on: %s", text)
+            _log.warning("The log cannot be read; trying on: %s", error)
 
-    def _read_all(self, connection: Connection) -> None:
-        self._find_place(connection)
+    def _read_all(self, session: Session) -> None:
+        self._find_place(session)
         if not self._backoff.is_first and self.ready.is_set():
             _log.info("The log can be read again")
         self._backoff.reset()
@@ -169,11 +143,11 @@ class LogReader:
         self._on_connected()
         while not self._is_stopped:
             heard = self.heard
-            entries = self._read(connection)
+            entries = self._read(session)
             is_full = len(entries) >= self._most
             # Trimmed while it lagged, or emptied by somebody?
             is_doubtful = is_full or (not entries and self.ready.is_set())
-            if is_doubtful and self._find_place(connection):
+            if is_doubtful and self._find_place(session):
                 continue
             for id, fields in entries:
                 self._take(id, fields)
@@ -181,22 +155,14 @@ class LogReader:
                 self.ready.set()
             else:
                 give_way()
-            self._trim(connection)
+            self._trim(session)
             if entries and self.heard - heard < _BUSY_SECONDS:
                 sleep(_GATHER_SECONDS)
 
-    def _read(self, connection: Connection) -> Sequence[tuple[bytes, list[bytes]]]:
+    def _read(self, session: Session) -> Sequence[tuple[bytes, list[bytes]]]:
         wait = ("BLOCK", _BLOCK_MS) if self.ready.is_set() else ()
-        answer = _ask(
-            connection,
-            "XREAD",
-            "COUNT",
-            self._most,
-            *wait,
-            "STREAMS",
-            self._key,
-            format_id(self._position),
-        )
+        place = ("STREAMS", self._key, format_id(self._position))
+        [answer] = session.call(("XREAD", "COUNT", self._most, *wait, *place))
         self.heard = time.monotonic()
         if not answer:
             return ()
@@ -206,21 +172,25 @@ class LogReader:
         )
         return entries  # type: ignore[no-any-return]
 
-    def _find_place(self, connection: Connection) -> bool:
+    def _find_place(self, session: Session) -> bool:
         """Make sure that nothing between here and the next entry has been lost.
 
         :returns: whether it has; reading goes on at what there is.
         """
-        marker = to_json({"start": format_id(self._position)})
-        rest = (1, self._key, *self._position, marker)
-        try:
-            answer = _ask(connection, "EVALSHA", _FIND_PLACE.digest, *rest)
-        except NoScriptError:
-            answer = _ask(connection, "EVAL", _FIND_PLACE.text, *rest)
+        marker = Event(
+            channel=CONTROL,
+            name=_MARKER,
+            data=to_json({"start": format_id(self._position)}),
+            store=False,
+        )
+        arguments: list[str | bytes | int] = [*self._position]
+        for field in zip(FIELDS, encode(marker), strict=True):
+            arguments.extend(field)
+        answer = session.run(_FIND_PLACE, [self._key], arguments)
         self.heard = time.monotonic()
         if not answer:
             return False
-        id, fields = answer
+        id, found = answer
         base = before(position_of(id))
         if base == self._position:
             return False
@@ -230,7 +200,7 @@ class LogReader:
                 format_id(self._position),
             )
         self._position = base
-        if not _is_marker(fields):  # which is about to be read, and says the same
+        if not _is_marker(id, found):  # which is about to be read, and says the same
             self._restart(base)
         return True
 
@@ -244,7 +214,7 @@ class LogReader:
         self._position = position_of(id)
         try:
             position, event = decode(id, fields)
-            if event.channel == CONTROL and event.name == _MARKER:
+            if _marks_start(event):
                 self._restart(position)
             elif self._nonces.is_new(event.nonce):
                 if event.retain is not None:
@@ -253,21 +223,22 @@ class LogReader:
         except ValueError as error:
             _log.warning("Entry %r of the event log is no event: %s", id, error)
 
-    def _trim(self, connection: Connection) -> None:
+    def _trim(self, session: Session) -> None:
         if time.monotonic() < self._next_trim:
             return
         self._next_trim = time.monotonic() + _TRIM_SECONDS
         # By the log's own clock, and never the entry this reader stands on.
         oldest = self._position[0] - self._keep_ms
         if oldest > 0:
-            _ask(connection, "XTRIM", self._key, "MINID", "~", oldest)
+            session.call(("XTRIM", self._key, "MINID", "~", oldest))
 
 
-def _ask(connection: Connection, *command: str | bytes | int | float) -> Any:
-    connection.send_command(*command)
-    return connection.read_response()
+def _marks_start(event: Event) -> bool:
+    return event.channel == CONTROL and event.name == _MARKER
 
 
-def _is_marker(fields: Sequence[bytes]) -> bool:
-    texts = dict(zip(fields[::2], fields[1::2], strict=False))
-    return texts.get(b"c") == CONTROL.encode() and texts.get(b"e") == _MARKER.encode()
+def _is_marker(id: bytes, fields: Sequence[bytes]) -> bool:
+    try:
+        return _marks_start(decode(id, fields)[1])
+    except ValueError:
+        return False

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from .keys import Keys
-from .server import Script, Server
+from .scripts import Script
+from .server import Server
 
 
 class RedisWindows:

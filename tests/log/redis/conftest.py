@@ -1,4 +1,4 @@
-"""Servers, and the backends of several workers on them."""
+"""Redis servers, and the backends of several workers that use them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _prefixes = (f"r{number}" for number in count())
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[RedisServer]:
-    """A server for tests that do it no harm."""
+    """A server shared by tests that do not stop or damage it."""
     with RedisServer() as server:
         yield server
 
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
-    """A server of the test's own, to be ended and restarted."""
+    """A server for one test, which may stop and restart it."""
     with RedisServer() as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""Outages and losses: nothing is lost, doubled or forgotten in silence."""
+"""Outages: no event is lost without a gap or duplicated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.redis_server import RedisServer
 pytestmark = pytest.mark.redis
 
 
-# A clock that is behind what the log has seen: an hour from now.
+# The event log's newest entry is an hour ahead of this clock.
 _AHEAD_MS = 3_600_000
 
 
@@ -69,7 +69,7 @@ def test_a_server_that_comes_back_empty_is_a_gap(
     for worker in workers:
         wait_for_restart(worker)
         assert worker.receiver.restarts[1] > last
-    # One marker for both.
+    # Both workers get the same marker.
     assert workers[0].receiver.restarts[1] == workers[1].receiver.restarts[1]
     send(workers[0], "b")
     for worker in workers:
@@ -89,7 +89,9 @@ def test_events_sent_before_a_reader_is_back_are_delivered(
     server.erase()
     server.start()
     other = Worker(server.url, key_prefix="unused")
-    other.backend._log._keys = worker.backend._keys  # a publisher: reads nothing
+    other.backend._log._keys = (
+        worker.backend._keys
+    )  # like a publisher, which does not read
     send(other, "b")
     held.set()
     wait_for_texts(worker, ["a", "b"])
@@ -113,7 +115,7 @@ def test_ids_grow_when_the_clock_is_behind(
         server.erase()
         server.start()
     else:
-        # Nothing breaks; a reader that waits in vain looks for its place.
+        # No error shows it; a reader that gets nothing checks its position.
         server.command("DEL", key)
     for worker in workers:
         wait_for_restart(worker)
@@ -122,7 +124,7 @@ def test_ids_grow_when_the_clock_is_behind(
         wait_for_texts(worker, ["a", "b"])
         a, b = (e.position for e in worker.receiver.entries if e.channel != CONTROL)
         assert a == (ahead, 7)
-        # Also who has seen all up to "a" is told of the gap.
+        # A client that has seen everything up to "a" is told of the gap, too.
         assert a < worker.receiver.restarts[-1] < b
 
 
@@ -134,7 +136,7 @@ def test_a_log_that_lost_its_end_is_a_gap(
     send(behind, "a", "b")
     wait_for_texts(ahead, ["a", "b"])
     last = ahead.receiver.entries[-1].position
-    # What a failover to a replica that was behind leaves: "b" never happened.
+    # After a failover to a replica that was behind, "b" does not exist.
     server.client.xdel(key, format_id(last))
     server.kill_clients()
     for worker in (behind, ahead):
@@ -149,7 +151,7 @@ def test_a_reader_overtaken_by_the_trimming_says_so(
     shared: RedisServer, start: Start, prefix: str
 ) -> None:
     worker = start(log_size=50)
-    # Holds up the reader of this worker alone.
+    # Delay the reader of this worker only.
     is_held, hold = threading.Event(), threading.Event()
     deliver = worker.receiver.deliver
 

@@ -1,4 +1,4 @@
-"""Who is connected, over all workers."""
+"""Presence: who is connected, over all workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 
 from flask_sse_push.errors import BackendError
 from flask_sse_push.log.redis import online, presence
-from flask_sse_push.log.redis.server import Script, Server
+from flask_sse_push.log.redis.scripts import Script
+from flask_sse_push.log.redis.server import Server
 from tests.log.redis.workers import Start, Worker, wait_for_clients
 from tests.support.clients import eventually
 from tests.support.redis_server import RedisServer
@@ -43,7 +44,7 @@ def test_a_killed_worker_expires(start: Start, monkeypatch: pytest.MonkeyPatch) 
     dying, other = start(), start()
     dying.receiver.users = {"1": 1}
     eventually(lambda: other.backend.is_user_connected("1"))
-    # As kill -9 does: it says nothing any more, and takes nothing back.
+    # Like kill -9: it stops refreshing its presence and removes nothing.
     dying.backend._presence._stopped.set()
     eventually(lambda: not other.backend.is_user_connected("1"), seconds=4)
     assert other.backend.client_count() == 0

@@ -1,4 +1,4 @@
-"""A process over its life: before the server is there, without it, at its end."""
+"""The life of a process: before the server starts, during an outage, at its end."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ import time
 from typing import Any
 
 import pytest
+import redis
 
 from flask_sse_push.errors import BackendError
 from flask_sse_push.events import START
 from flask_sse_push.log.redis import reader
-from flask_sse_push.log.redis.server import (
-    ANSWER_SECONDS,
-    CONNECT_SECONDS,
-    Connection,
-    Server,
-)
+from flask_sse_push.log.redis.url import ANSWER_SECONDS, CONNECT_SECONDS
 from tests.log.redis.workers import Start, Worker, send
 from tests.support.clients import eventually
 from tests.support.redis_server import RedisServer, free_port
@@ -29,22 +25,22 @@ pytestmark = pytest.mark.redis
 
 
 class Tries:
-    """Which thread opened each connection, and which paused before each next try."""
+    """The threads that opened connections, and those that paused before a retry."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened: list[threading.Thread] = []
         self.paused: list[threading.Thread] = []
-        open_one = Server.open
+        connect: Any = redis.Connection._connect
 
-        def note_open(server: Server, silence: float = 0.0) -> Connection:
+        def note_connect(connection: redis.Connection) -> Any:
             self.opened.append(threading.current_thread())
-            return open_one(server, silence)
+            return connect(connection)
 
         def note_pause(seconds: float) -> None:
             self.paused.append(threading.current_thread())
             time.sleep(seconds)
 
-        monkeypatch.setattr(Server, "open", note_open)
+        monkeypatch.setattr(redis.Connection, "_connect", note_connect)
         monkeypatch.setattr(reader, "sleep", note_pause)
 
 
@@ -59,7 +55,7 @@ def test_an_outage_is_logged_once_and_commands_fail_within_their_bound(
     tries: Tries,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # Each command is one try, which waits once for a connection and for an answer.
+    # Each command is tried once, with one wait for a connection and for an answer.
     assert CONNECT_SECONDS + ANSWER_SECONDS < 2.5
     caplog.set_level(logging.INFO, "flask_sse_push")
     worker = start_on()
@@ -98,7 +94,7 @@ def test_a_worker_starts_without_a_server_and_is_ready_when_it_comes(
     workers.append(worker)
     worker.backend.start(worker.receiver, worker.receiver)
     eventually(lambda: tries.paused)
-    # Others try and wait: the start itself has not.
+    # Starting must not connect or wait; other threads do.
     assert threading.current_thread() not in tries.opened + tries.paused
     assert not worker.backend.wait_ready(0.1)
     with server:
@@ -132,7 +128,9 @@ def test_a_process_that_ends_sends_what_waits_or_says_what_is_lost(
     log: Any = shared.command("XRANGE", f"{{{prefix}}}:log", "-", "+")
     assert [fields[b"e"] for _, fields in log if fields[b"c"] == b"all"] == [b"e"] * 3
     assert shared.command("KEYS", f"{{{prefix}}}:presence:*") == []
-    assert "3 events are lost" in run(f"redis://127.0.0.1:{free_port()}/0")
+    assert "3 events in the outbox are lost" in run(
+        f"redis://127.0.0.1:{free_port()}/0"
+    )
 
 
 def test_stopping_ends_threads_and_connections(
@@ -180,9 +178,30 @@ print("fine")
 """
 
 
-def test_under_gevent(shared: RedisServer) -> None:
+_TIMEOUTS = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import sys
+import gevent
+from flask_sse_push.log.redis.server import Server
+
+server = Server(sys.argv[1] + "?max_connections=1")
+for number in range(20):
+    with gevent.Timeout(0.01, False):
+        server.call(("BLPOP", "nothing", 0.02 + number / 1000))
+    assert server.call(("ECHO", str(number))) == [str(number).encode()]
+waiting = [gevent.spawn(server.call, ("ECHO", str(number))) for number in range(50)]
+gevent.joinall(waiting, raise_error=True)
+assert [job.value for job in waiting] == [[str(n).encode()] for n in range(50)]
+server.close()
+print("fine")
+"""
+
+
+@pytest.mark.parametrize("script", [_GEVENT, _TIMEOUTS], ids=["greenlets", "timeouts"])
+def test_under_gevent(shared: RedisServer, script: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _GEVENT, shared.url],
+        [sys.executable, "-c", script, shared.url],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -10,16 +10,21 @@ import socket
 import socketserver
 import ssl
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flask_sse_push.config import Config
 from flask_sse_push.errors import BackendError, ConfigError
+from flask_sse_push.events import START
 from flask_sse_push.log.redis import RedisBackend
-from flask_sse_push.log.redis.server import Script, Server
+from flask_sse_push.log.redis.scripts import Script
+from flask_sse_push.log.redis.server import Server, translate
+from flask_sse_push.log.redis.url import parse_target
 from tests.log.redis.workers import Worker, send, wait_for_texts
 from tests.support.clients import eventually
 from tests.support.redis_server import RedisServer
@@ -53,8 +58,9 @@ def test_a_password_is_used_and_told_to_nobody(
 
 
 def test_a_server_that_quotes_the_password_is_not_quoted() -> None:
-    server = Server("redis://user:pa55@host")
-    error = server.translate(ValueError("unknown command HELLO 3 AUTH user pa55"))
+    target = parse_target("redis://user:pa55@host")
+    quote = "unknown command HELLO 3 AUTH user pa55"
+    error = translate(ValueError(quote), target)
     assert str(error) == "Redis: unknown command HELLO 3 AUTH user ***"
 
 
@@ -62,7 +68,15 @@ def test_a_server_that_quotes_the_password_is_not_quoted() -> None:
     ("url", "says"),
     [
         ("redis://host:port", "host:port"),
-        ("redis://host/zero", "a number"),
+        ("redis://host:4294967296", "host:port"),
+        ("redis://host/zero", "a database that is not a number"),
+        ("redis://host?db=zero", "a database that is not a number"),
+        ("redis+sentinel://host/shop/zero", "a database that is not a number"),
+        ("unix:///redis.sock?db=zero", "a database that is not a number"),
+        ("unix://", "unix:///path/to/redis.sock"),
+        ("unix:///redis.sock?socket_keepalive=1", "socket_keepalive"),
+        ("redis://:secret/@host", "host:port"),
+        ("redis://:1/secret@host", "not a number"),
         ("redis://host?socket_timeout=soon", "socket_timeout"),
         ("redis://:secret@host?no_such_option=1", "no_such_option"),
         ("redis+sentinel://host:26379", "names no service"),
@@ -84,6 +98,24 @@ def test_query_options_are_redis_pys(shared: RedisServer) -> None:
     server.close()
 
 
+def test_a_unix_socket(workers: list[Worker], prefix: str) -> None:
+    # Linux allows 107 bytes, which tmp_path may exceed.
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/redis.sock"
+        with RedisServer("--unixsocket", path) as server:
+            worker = Worker(f"unix://{path}?db=1", key_prefix=prefix)
+            workers.append(worker)
+            worker.start()
+            send(worker, "a", channel="user:1")
+            wait_for_texts(worker, ["a"])
+            assert len(worker.backend.unread("1", START)) == 1
+            assert worker.backend.health()["reachable"]
+            assert f"{server.client.info('keyspace')}".startswith("{'db1'")
+            worker.backend.stop()
+        with pytest.raises(BackendError, match=re.escape(path)):
+            Server(f"unix://{path}").call(("PING",))
+
+
 def test_an_error_does_not_upset_the_connection(shared: RedisServer) -> None:
     server = Server(shared.url)
     with pytest.raises(BackendError, match="wrong number of arguments"):
@@ -98,8 +130,11 @@ def test_busy_connections_are_waited_for_no_longer_than_an_answer(
 ) -> None:
     server = Server(f"{shared.url}?max_connections=1&socket_timeout=0.3")
 
-    with server._turns, pytest.raises(BackendError, match="busy"):
+    pool: Any = server._pools.get()
+    connection = server._take(pool)
+    with pytest.raises(BackendError, match="All 1 connections are busy"):
         server.call(("PING",))
+    pool.release(connection)
     assert server.call(("PING",)) in ([b"PONG"], ["PONG"])
     server.close()
 

@@ -1,4 +1,4 @@
-"""Which of several servers is asked: hosts, replicas, clusters, sentinels."""
+"""The choice between several servers: hosts, replicas, clusters, sentinels."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def test_sentinel_says_where_the_primary_is(workers: list[Worker], prefix: str) 
             send(worker, "a")
             eventually(lambda: replica.command("XLEN", f"{{{prefix}}}:log") == 2)
 
-            # The failover itself is quick when asked for, once the replica is known.
+            # A requested failover is quick, once the sentinel knows the replica.
             def fail_over() -> bool:
                 try:
                     sentinel.command("SENTINEL", "FAILOVER", "shop")
-                except redis.ResponseError:  # it knows no replica yet
+                except redis.ResponseError:  # it does not know the replica yet
                     return False
                 return True
 
@@ -97,7 +97,7 @@ def test_sentinel_says_where_the_primary_is(workers: list[Worker], prefix: str) 
             def is_promoted() -> bool:
                 try:
                     return bool(replica.client.info("replication")["role"] == "master")
-                except redis.ConnectionError:  # the sentinel cuts all connections
+                except redis.ConnectionError:  # the sentinel closes all connections
                     return False
 
             eventually(is_promoted, seconds=15)
@@ -106,3 +106,13 @@ def test_sentinel_says_where_the_primary_is(workers: list[Worker], prefix: str) 
             worker.backend.stop()
         finally:
             sentinel.close()
+
+
+def test_sentinels_that_cannot_be_reached_are_named() -> None:
+    sentinels = f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}"
+    server = Server(f"redis+sentinel://{sentinels}/shop/0?sentinel_password=s3cret")
+    with pytest.raises(BackendError) as caught:
+        server.call(("PING",))
+    expected = f"no sentinel of {sentinels.replace(',', ', ')} says where the service"
+    assert expected in str(caught.value)
+    assert "s3cret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Several processes' backends over one server, within one process."""
+"""The backends of several workers, within one process and on one server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.receiver import Recorder
 
 
 class Worker:
-    """One process's backend and what it has received."""
+    """Stands in for a worker process: its backend, and the entries it has received."""
 
     def __init__(self, url: str, **options: Any) -> None:
         self.receiver = Recorder()
@@ -39,7 +39,7 @@ def send(worker: Worker, *texts: str, **options: Any) -> None:
 
 
 def send_when_possible(worker: Worker, text: str) -> None:
-    """Append one event as the outbox does: again, with the same nonce."""
+    """Append one event like the outbox: retry with the same nonce."""
     end = time.monotonic() + 8
     while True:
         try:
@@ -58,10 +58,10 @@ def wait_for_count(worker: Worker, count: int) -> None:
 
 
 def wait_for_restart(worker: Worker) -> None:
-    """Wait for a gap after the beginning."""
+    """Wait for a gap after the start."""
     eventually(lambda: len(worker.receiver.restarts) >= 2)
 
 
 def wait_for_clients(worker: Worker, count: int) -> None:
-    """Within what is promised: two seconds."""
+    """Wait for a condition for the promised two seconds."""
     eventually(lambda: worker.backend.client_count() == count, seconds=2)
