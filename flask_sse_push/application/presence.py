@@ -1,4 +1,4 @@
-"""Telling the application who came online and who went offline."""
+"""Tells the application which users come online and go offline."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _log = logging.getLogger("flask_sse_push")
 class PresenceTeller:
     """Calls a function for each user who comes or goes, in order, one at a time.
 
-    On a greenlet or thread of its own: the application may take its time, while other
-    workers wait for a sign of life from this one.
+    It does so in a greenlet or thread of its own: the function may take long, and the
+    backend must go on telling other workers that this one is alive.
 
-    :param tell: takes the user's id, and whether the user has come online.
-    :param is_wanted: whether anybody wants to be told.
+    :param tell: takes the user id, and whether the user has come online.
+    :param is_wanted: whether anybody listens.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class PresenceTeller:
         self._is_running = False
 
     def put(self, user_id: str, is_online: bool) -> None:
-        """Have a user told of; returns at once."""
+        """Queue a call; returns at once."""
         if not self._is_wanted():
             return
         with self._lock:
@@ -42,7 +42,7 @@ class PresenceTeller:
         try:
             spawn(self._run)
         except RuntimeError:
-            # No thread is left: it waits for the next.
+            # The system cannot start a thread; the next call tries again.
             self._is_running = False
 
     def _run(self) -> None:
@@ -55,4 +55,4 @@ class PresenceTeller:
             try:
                 self._tell(user_id, is_online)
             except Exception:
-                _log.exception("Telling of a user who came or went failed")
+                _log.exception("Sending user_online or user_offline failed")

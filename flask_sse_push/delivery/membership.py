@@ -1,4 +1,4 @@
-"""The groups of a stream that is being opened while they change."""
+"""Group changes that happen while a stream is being opened."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..events import Channel, Membership, Position
 
 
 class Watch:
-    """The joins and leaves of one user since the groups of a stream were asked for.
+    """The joins and leaves of one user since just before the groups were looked up.
 
-    Whoever tells the groups may have looked before a change or after it; applied once
-    more, in log order, the changes give the same groups in both cases.
+    The lookup may have seen a change or not. Applying the changes again, in log order,
+    gives the same groups in both cases.
     """
 
     __slots__ = ("__weakref__", "changes", "user")
@@ -23,14 +23,14 @@ class Watch:
 
 
 class Watches:
-    """The streams that are being opened. Call everything under the registry's lock."""
+    """The streams that are being opened. Call all methods under the registry's lock."""
 
     def __init__(self) -> None:
-        # A response that is never sent takes its watch along.
+        # Weak: the response holds the watch, and may never be sent.
         self._watches: WeakSet[Watch] = WeakSet()
 
     def open(self, user: Channel | None) -> Watch | None:
-        """Note from now on what changes for a user; an anonymous stream has nothing."""
+        """Start collecting the changes of a user; ``None`` for an anonymous stream."""
         if user is None:
             return None
         watch = Watch(user)
@@ -38,7 +38,7 @@ class Watches:
         return watch
 
     def note(self, change: Membership) -> None:
-        """Keep a change for those it concerns."""
+        """Add a change to the watches of its user."""
         for watch in self._watches:
             if watch.user == change.user:
                 watch.changes.append(change)
@@ -63,6 +63,6 @@ def was_member(
     group: Channel,
     position: Position,
 ) -> bool:
-    """Whether an event of a group at a position was for a user with these groups."""
+    """Whether a user with these groups was in a group at a position."""
     before = [change for change in changes if change.position < position]
     return group in apply_changes(groups, before)

@@ -92,7 +92,7 @@ class Registry:
             self._changed_groups.add((group, user))
 
     def change_groups(self, change: Membership) -> None:
-        """Have a user's connections join a group or leave it."""
+        """Add a user's connections to a group, or remove them from it."""
         group = change.group
         with self.lock:
             for connection in self._users.get(change.user, ()):
@@ -163,13 +163,13 @@ class Registry:
         return user_channel(user_id) in self._users
 
     def group_users(self, group: str) -> set[str]:
-        """The users who have a connection in a group."""
+        """The users with a connection in a group."""
         with self.lock:
             members = self._groups.get(group_channel(group), ())
             return {c.user_id for c in members if c.user_id is not None}
 
     def group_members(self) -> set[tuple[str, str]]:
-        """Pairs of group and user, for every group that has a user's connection."""
+        """All pairs of a group and a user with a connection in it."""
         with self.lock:
             pairs = {
                 (group, connection.user_channel)
@@ -180,7 +180,7 @@ class Registry:
         return {(channel_member(g), channel_member(u)) for g, u in pairs}
 
     def take_group_changes(self) -> dict[tuple[str, str], bool]:
-        """Those pairs that changed since last time, and whether they still are."""
+        """The pairs that changed since the last call, and whether they exist now."""
         with self.lock:
             changed, self._changed_groups = self._changed_groups, set()
             if changed is not None:

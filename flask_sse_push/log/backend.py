@@ -17,12 +17,12 @@ from ..events import (
     parse_id,
 )
 
-#: Takes a user's id, and whether the user has come online or gone offline.
+#: Takes a user id, and whether the user has come online (``True``) or gone offline.
 Tell = Callable[[str, bool], None]
 
 
 def tell_nobody(user_id: str, is_online: bool) -> None:
-    """Take what nobody wants to be told."""
+    """Do nothing with it."""
 
 
 class Receiver(Protocol):
@@ -57,15 +57,15 @@ class Connected(Protocol):
         """Whether the user has a connection to this process."""
 
     def group_users(self, group: str) -> set[str]:
-        """The users who have a connection of this process in the group."""
+        """The users with a connection to this process that is in the group."""
 
     def group_members(self) -> set[tuple[str, str]]:
-        """Pairs of group and user, for every group that a user's connection is in."""
+        """All pairs of a group and a user with a connection in it."""
 
     def take_group_changes(self) -> dict[tuple[str, str], bool]:
-        """Those pairs that changed since the last call, and whether they still are.
+        """The pairs that changed since the last call, and whether they exist now.
 
-        At the first call: all pairs.
+        The first call returns all pairs.
         """
 
 
@@ -209,7 +209,7 @@ class Backend(ABC):
 
     @abstractmethod
     def group_users(self, group: str) -> set[str]:
-        """The users who have a connection in the group, to any worker.
+        """The users with a connection to any worker that is in the group.
 
         :raises BackendError: the backend cannot be reached.
         """

@@ -1,4 +1,4 @@
-"""Who came and who went, for a log that one process has for itself."""
+"""Which users come online and go offline, if there is only one process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _log = logging.getLogger("flask_sse_push")
 
 
 class OnlineUsers:
-    """The users who are online: connected, or not for longer than the grace.
+    """The users who are online: connected, or disconnected for less than the grace.
 
     :param is_connected: whether a user has a connection.
     :param grace: seconds for which a user may be without one.
-    :param tell: told who comes online and who goes offline, in order.
+    :param tell: called when a user comes online or goes offline, in order.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class OnlineUsers:
         self._tell = tell
         self._lock = native_lock()
         self._online: set[str] = set()
-        # Those without a connection, by the time at which they count as gone: in order,
-        # as the grace is the same for all.
+        # Users without a connection, and when they count as offline. The order is that
+        # of these times, because the grace is the same for all.
         self._leaving: OrderedDict[str, float] = OrderedDict()
         self._is_waiting = False
 
@@ -52,9 +52,11 @@ class OnlineUsers:
         try:
             spawn(self._wait)
         except RuntimeError:
-            # No thread is left. The next user to leave tries again.
+            # The next user who leaves tries again.
             self._is_waiting = False
-            _log.exception("A user who leaves cannot be told of yet")
+            _log.exception(
+                "user_offline is not sent yet: the system cannot start a thread"
+            )
 
     def _wait(self) -> None:
         while True:

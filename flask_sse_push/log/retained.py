@@ -1,4 +1,4 @@
-"""The newest event of each key, for streams that begin later."""
+"""Retained events in memory: the newest event of each key, for new streams."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from operator import attrgetter
 
 from ..events import Channel, Entry, Position
 
-# What an entry costs beside its frame: the objects and its places in the two dicts.
+# Memory of an entry besides its frame: the objects and its places in the two dicts.
 _ENTRY_BYTES = 500
 
 _position = attrgetter("position")
 
 
 class Retained:
-    """Events by channel and key, bounded by count, age and bytes. Not safe for threads.
+    """Events by channel and key, bounded by count, age and bytes. Not thread-safe.
 
-    :param size: keys of one channel; the one whose event is the oldest goes first.
-    :param seconds: age at which an event is let go.
-    :param most_bytes: memory for all channels together; the oldest go first.
+    :param size: the most keys of one channel; the key with the oldest event goes first.
+    :param seconds: events that are older are removed.
+    :param most_bytes: memory for all channels together; the oldest events go first.
     :param clock: seconds since 1970, as the log's positions count them.
     """
 
@@ -45,9 +45,9 @@ class Retained:
         return len(self._entries)
 
     def keep(self, entry: Entry) -> None:
-        """Keep an entry, which is newer than all that are held.
+        """Keep an entry, which must be newer than all entries kept so far.
 
-        It replaces the one of its channel with the same ``retain`` key.
+        It replaces the entry of its channel with the same ``retain`` key.
         """
         if entry.retain is None:
             return
@@ -64,7 +64,7 @@ class Retained:
         self._expire()
 
     def after(self, channels: Iterable[Channel], position: Position) -> list[Entry]:
-        """What the channels hold that is newer than a position, in log order."""
+        """The entries of the channels after a position, in log order."""
         self._expire()
         found = [
             entry

@@ -47,34 +47,34 @@ class UserVerbs(ABC):
         self._get_sender().send_control(Removal.event(id_text(user_id)))
 
     def join(self, user_id: object, group: str) -> None:
-        """Have the open connections of a user join a group, on every worker.
+        """Add the open connections of a user to a group, on every worker.
 
-        They get what is sent to the group from now on. Update your database first:
-        which groups the next connection joins is still for ``groups_loader`` to say.
+        They get all events that are sent to the group from now on. Update your database
+        first: later connections join the groups that ``groups_loader`` returns.
 
         :raises EventError: the user id or the name of the group is not allowed.
-        :raises OutboxFull: as many events wait for the backend as may.
-        :raises BackendError: the backend is away, and nothing can wait in a script.
+        :raises OutboxFull: the outbox is full.
+        :raises BackendError: the backend cannot be reached, and there is no outbox.
         """
         self._change_group(user_id, group, joins=True)
 
     def leave(self, user_id: object, group: str) -> None:
-        """Have the open connections of a user leave a group, on every worker.
+        """Remove the open connections of a user from a group, on every worker.
 
-        They still get what was sent to the group before, and nothing of what is sent
-        later. Update your database first: which groups the next connection joins is
-        still for ``groups_loader`` to say.
+        They still get all events that were sent to the group before, and none that are
+        sent later. Update your database first: later connections join the groups that
+        ``groups_loader`` returns.
 
         :raises EventError: the user id or the name of the group is not allowed.
-        :raises OutboxFull: as many events wait for the backend as may.
-        :raises BackendError: the backend is away, and nothing can wait in a script.
+        :raises OutboxFull: the outbox is full.
+        :raises BackendError: the backend cannot be reached, and there is no outbox.
         """
         self._change_group(user_id, group, joins=False)
 
     def get_group_users(self, group: str) -> set[str]:
-        """Ids of the users with an open connection in a group, over all workers.
+        """The ids of the users with an open connection in a group, over all workers.
 
-        Who is in the group and not connected is in your database.
+        Members who are not connected are known to your database only.
 
         :raises EventError: the name of the group is not allowed.
         :raises BackendError: the backend cannot be reached.

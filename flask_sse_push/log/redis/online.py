@@ -1,12 +1,13 @@
-"""Which users came and went, told to exactly one worker.
+"""Which users come online and go offline, reported to exactly one worker.
 
 A sorted set holds the users who are online. The score is infinite while a user is
-connected to any worker; else it is the time, by the server's clock, at which the user
-counts as gone. Whichever worker asks first after that time is told, and the user is
-taken out in the same step. Likewise for one who comes and was not in the set.
+connected to any worker, otherwise the time, by the server's clock, at which the user
+counts as offline. The first worker that asks after that time removes the user from the
+set and gets the report, in one step. A user who is not in the set yet is
+reported in the same way.
 
-What a worker is told stays in a list of its own until it has confirmed it, so that a
-lost answer loses nothing.
+The reports to a worker stay in a list until the worker confirms them, so that a lost
+answer loses no report.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from .keys import Keys
 from .scripts import load_script
 from .server import Server
 
-# Users in one call of the script.
+# The most users in one call of the script.
 _MOST_USERS = 500
-# Milliseconds for which one worker alone looks after those that have died.
+# Milliseconds for which one worker alone handles the workers that have died.
 _REAPING_MS = 10_000
-# Milliseconds after which the set is dropped where no worker lives any more.
+# Milliseconds after which the set is dropped if no worker is left.
 _KEPT_MS = 86_400_000
 
 _UPDATE = load_script("update_online")
@@ -32,7 +33,7 @@ _REAP = load_script("reap_workers")
 
 
 class Online:
-    """This worker's part in telling who came and who went. Not safe for threads.
+    """Reports this worker's users, and gets reports about all. Not thread-safe.
 
     :param worker: the worker's id.
     :param grace: seconds for which a user may be without a connection.
@@ -44,26 +45,29 @@ class Online:
         self._worker = worker
         self._grace_ms = int(grace * 1000)
         self._tell: Tell | None = None
-        # Users of this worker, and those who have come or left since the last answer.
+        # The users of this worker; those who came or left and are not reported yet.
         self._users: set[str] = set()
         self._came: set[str] = set()
         self._left: set[str] = set()
-        # How much of what it was told this worker has dealt with, and whether the
-        # server knows.
+        # The number of reports this worker has passed on, and whether the server knows.
         self._told = 0
         self._is_confirmed = True
-        # When this worker last looked who is gone, and when somebody may be, on the
+        # The last check for users who are gone, and the time of the next, on the
         # monotonic clock.
         self._looked = self._next_look = 0.0
 
     def start(self, tell: Tell) -> None:
-        """Say who is to be told; before that nothing is done."""
+        """Set the function that is called with each report."""
         self._tell = tell
 
     @property
     def is_due(self) -> bool:
-        """Whether there is something to ask even though nothing has changed here."""
-        return not self._is_confirmed or time.monotonic() >= self._next_look
+        """Whether :meth:`update` is needed although nothing has changed here."""
+        return (
+            bool(self._came or self._left)
+            or not self._is_confirmed
+            or time.monotonic() >= self._next_look
+        )
 
     def note(self, changes: Mapping[str, int]) -> None:
         """Note how many connections users have here now."""
@@ -78,20 +82,20 @@ class Online:
                 self._left.add(user)
 
     def repeat(self) -> None:
-        """Say everything anew the next time: the server may have lost it."""
+        """Report all users at the next update: the server may have lost them."""
         self._came |= self._users
 
     def update(self, lease: float, period: float) -> None:
-        """Say what has changed, and tell of those who came or went.
+        """Report the changes, and pass on the reports to this worker.
 
-        :param lease: seconds after which a worker that is silent is taken for dead.
-        :param period: seconds between two looks for such workers.
-        :raises BackendError: the server did not answer; all of it is said again.
+        :param lease: seconds of silence after which a worker counts as dead.
+        :param period: seconds between two checks for dead workers.
+        :raises BackendError: the server did not answer; the next call repeats it.
         """
         while True:
             came = list(islice(self._came, _MOST_USERS))
             is_all = len(came) == len(self._came)
-            # Whoever came and left meanwhile must come first.
+            # A user who came and left in between must be reported as coming first.
             left = list(islice(self._left, _MOST_USERS)) if is_all else []
             now = time.monotonic()
             looks = now >= min(self._next_look, self._looked + period)
@@ -106,7 +110,7 @@ class Online:
                 return
 
     def stop(self, lease: float) -> None:
-        """Leave this worker's users to the others.
+        """Report that all users have left this worker.
 
         :raises BackendError: the server did not answer.
         """
@@ -151,7 +155,7 @@ class Online:
         return list(dead)
 
     def _reap(self, dead: list[bytes]) -> None:
-        """See to the users of workers that ended without a word."""
+        """Handle the users of workers that died."""
         lock = (self._keys.reaping, self._worker, "NX", "PX", _REAPING_MS)
         [is_first] = self._server.call(("SET", *lock))
         if not is_first:

@@ -1,4 +1,4 @@
-"""Reading the newest events of keys, which the log's writer keeps."""
+"""Reads retained events, which are written together with the log."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ _log = logging.getLogger("flask_sse_push")
 class RetainedEvents:
     """The newest event of each key: one stream for each channel, with the log's ids.
 
-    An application that retains nothing is spared the question at each new stream: a
-    marker tells whether anything was ever retained, and the log tells of what is
-    retained from then on.
+    If an application retains nothing, new streams cost no command: a marker in Redis
+    says whether anything was retained before, the log shows what is retained later.
 
-    :param seconds: age from which an event is no longer given out.
+    :param seconds: events that are older are not returned.
     """
 
     def __init__(self, server: Server, keys: Keys, seconds: float) -> None:
@@ -36,11 +35,11 @@ class RetainedEvents:
         self._was_seen = True
 
     def forget(self) -> None:
-        """Look for the marker anew: the log may have been read with a gap."""
+        """Check the marker again: entries of the log may have been missed."""
         self._is_marked = None
 
     def after(self, channels: Sequence[Channel], position: Position) -> list[Entry]:
-        """What is retained on the channels after a position, in log order.
+        """The retained events of the channels after a position, in log order.
 
         :raises BackendError: the server did not answer.
         """
