@@ -187,9 +187,10 @@ def test_a_lost_answer_loses_no_signal(
 def test_presence_survives_a_server_that_comes_back_empty(
     server: RedisServer, start_on: Start
 ) -> None:
-    first, second = start_on(), start_on()
+    first, second = (start_on(presence_grace_seconds=0.3) for _ in range(2))
     first.receiver.users = {"1": 1}
     eventually(lambda: second.backend.is_user_connected("1"))
+    eventually(lambda: told(first, second) == [("1", True)])
     server.stop()
     server.erase()
     server.start()
@@ -201,3 +202,7 @@ def test_presence_survives_a_server_that_comes_back_empty(
             return False
 
     eventually(is_known)
+    # Nobody remembers that it was said before.
+    eventually(lambda: told(first, second) == [("1", True), ("1", True)])
+    first.receiver.users = {}
+    eventually(lambda: told(first, second)[2:] == [("1", False)])
