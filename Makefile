@@ -75,9 +75,10 @@ test: ## run everything that is checked: ruff, mypy, the documentation, all test
 test: lint types docs
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# Measuring makes tests of many examples several times slower: they get more time.
 coverage: $(VENV)/.dev ## run all tests and measure branch coverage, servers included
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m coverage run -m pytest --timeout 300 $(PYTEST_ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

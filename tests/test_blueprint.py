@@ -95,7 +95,7 @@ def test_nobody_in_particular_has_no_mailbox(app: Flask, sse: SSEPush) -> None:
     assert answer.status_code == 401
     assert answer.json == {
         "error": "Unauthorized",
-        "message": "Only a user has a mailbox: log in.",
+        "message": "Only a logged-in user has a mailbox: log in.",
     }
 
 

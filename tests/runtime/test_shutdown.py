@@ -38,5 +38,5 @@ def test_one_that_cannot_be_stopped_does_not_keep_the_others_running() -> None:
         check=True,
     )
     assert done.stdout == "stopped\nstopped\n"
-    assert "Stopping a worker failed" in done.stderr
+    assert "could not be stopped cleanly" in done.stderr
     assert "no way" in done.stderr

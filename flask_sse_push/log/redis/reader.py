@@ -118,7 +118,7 @@ class LogReader:
             except BackendError as error:
                 self._note(error)
             except Exception:
-                _log.exception("Reading the log failed")
+                _log.exception("Reading the event log (SSE_PUSH_BACKEND_URL) failed")
             if not self._is_stopped:
                 sleep(self._backoff.take())
 
@@ -132,12 +132,15 @@ class LogReader:
     def _note(self, error: BackendError) -> None:
         is_news = self._backoff.is_first and not isinstance(error, Redirected)
         if is_news and not self._is_stopped:
-            _log.warning("The log cannot be read; trying on: %s", error)
+            _log.warning(
+                "The event log (SSE_PUSH_BACKEND_URL) cannot be read, trying again: %s",
+                error,
+            )
 
     def _read_all(self, session: Session) -> None:
         self._find_place(session)
         if not self._backoff.is_first and self.ready.is_set():
-            _log.info("The log can be read again")
+            _log.info("The event log can be read again")
         self._backoff.reset()
         self.is_connected = True
         self._on_connected()
@@ -196,7 +199,7 @@ class LogReader:
             return False
         if self._position != START:
             _log.warning(
-                "Entries of the log after %s are lost; clients are told of the gap",
+                "The event log has lost entries after %s; clients are told of the gap",
                 format_id(self._position),
             )
         self._position = base

@@ -80,10 +80,11 @@ def test_an_outage_is_logged_once_and_commands_fail_within_their_bound(
     before = len(tries.paused)
     eventually(lambda: len(tries.paused) >= before + 3)
     warnings = [r for r in caplog.records if r.levelno >= logging.WARNING]
-    assert [r.getMessage()[:25] for r in warnings] == ["The log cannot be read; t"]
+    told = "The event log (SSE_PUSH_BACKEND_URL) cannot be read, trying again: "
+    assert [r.getMessage()[: len(told)] for r in warnings] == [told]
     server.start()
     eventually(lambda: worker.backend.health()["reachable"])
-    assert "The log can be read again" in caplog.messages
+    assert "The event log can be read again" in caplog.messages
 
 
 def test_a_worker_starts_without_a_server_and_is_ready_when_it_comes(
