@@ -86,6 +86,35 @@ def test_open_streams_join_and_leave_in_order(memory: Server) -> None:
         assert [name for name, _, _ in other.events] == ["end"]
 
 
+def open_while_groups_change(server: Server) -> None:
+    """Users 91… join the club, 92… leave it, just after ``groups_loader`` looked."""
+    for number in range(5):
+        joining, leaving = f"91{number}", f"92{number}"
+        with Stream(server, user=joining) as one, Stream(server, user=leaving) as two:
+            one.read_opening()
+            two.read_opening()
+            for channel in ("group:club", f"user:{joining}", f"user:{leaving}"):
+                body = {"channel": channel, "event": channel, "data": {}}
+                call(server, "POST", "/send", {**body, "priority": "urgent"})
+            one.read_until(lambda s: len(s.events) == 2)
+            two.read_until(lambda s: len(s.events) == 1)
+            assert [name for name, _, _ in one.events] == [
+                *("group:club", f"user:{joining}")
+            ]
+            assert [name for name, _, _ in two.events] == [f"user:{leaving}"]
+
+
+def test_groups_that_change_while_a_stream_opens(memory: Server) -> None:
+    open_while_groups_change(memory)
+
+
+@pytest.mark.redis
+def test_groups_that_change_while_a_stream_opens_on_one_of_two(
+    two_workers: Server,
+) -> None:
+    open_while_groups_change(two_workers)
+
+
 @pytest.mark.redis
 def test_they_do_on_every_worker(two_workers: Server) -> None:
     with streams_on_each_worker(two_workers, "3") as streams:

@@ -24,7 +24,14 @@ def load_user() -> str | None:
 
 @sse.groups_loader
 def load_groups(user_id: str) -> list[str]:
-    return ["even"] if int(user_id) % 2 == 0 else ["odd"]
+    groups = ["even"] if int(user_id) % 2 == 0 else ["odd"]
+    # The database is changed just after it was read.
+    if user_id.startswith("91"):
+        sse.join(user_id, "club")
+    elif user_id.startswith("92"):
+        groups.append("club")
+        sse.leave(user_id, "club")
+    return groups
 
 
 @sse.authorizer
