@@ -22,15 +22,19 @@ def stream() -> Response:
     """The stream of the current user, who also gets group events and broadcasts."""
     state = current_state()
     user_id = authenticate(state)
-    groups = state.setup.groups_loader
-    if user_id is None or groups is None:
+    groups_loader = state.setup.groups_loader
+    if user_id is None or groups_loader is None:
         return state.engine.streams.respond(user_id)
-    loaded = groups(user_id)
-    if isinstance(loaded, str) or not isinstance(loaded, Iterable):
-        raise ConfigError(
-            f"groups_loader must return a list of group names, not {loaded!r}."
-        )
-    return state.engine.streams.respond(user_id, loaded)
+
+    def load_groups() -> Iterable[str]:
+        loaded = groups_loader(user_id)
+        if isinstance(loaded, str) or not isinstance(loaded, Iterable):
+            raise ConfigError(
+                f"groups_loader must return a list of group names, not {loaded!r}."
+            )
+        return loaded
+
+    return state.engine.streams.respond(user_id, load_groups)
 
 
 @blueprint.post("/ack")

@@ -113,14 +113,18 @@ class SSEPush(Verbs):
         return function
 
     def stream_response(
-        self, user_id: object = None, groups: Iterable[str] = ()
+        self,
+        user_id: object = None,
+        groups: Iterable[str] | Callable[[], Iterable[str]] = (),
     ) -> Response:
         """Answer the current request with a stream, in a route of your own.
 
         Authenticate the user first: whoever gets the response gets the user's events.
 
         :param user_id: the user whose events are sent; ``None`` for broadcasts only.
-        :param groups: names of the groups that the stream joins.
+        :param groups: names of the groups that the stream joins, or a function that
+            returns them; then no :meth:`join` or :meth:`leave` is missed while it looks
+            them up.
         """
         return current_state().engine.streams.respond(user_id, groups)
 

@@ -18,6 +18,7 @@ from ..runtime.shutdown import stop_at_exit
 from ..sending.outbox import Outbox
 from ..sending.receipt import Receipt
 from ..sending.sender import Outgoing
+from .presence import PresenceTeller
 
 _log = logging.getLogger("flask_sse_push")
 
@@ -38,6 +39,7 @@ class Engine:
     :param on_ended: called when a stream has ended.
     :param on_failed: called with an event that the event log refuses for good, and the
         error.
+    :param presence: told who comes online and goes offline, over all workers.
     """
 
     def __init__(
@@ -46,15 +48,28 @@ class Engine:
         on_opened: Callable[[str | None], None],
         on_ended: Callable[[Ended], None],
         on_failed: Callable[[Event, Exception], None],
+        presence: PresenceTeller,
     ) -> None:
         self._config = config
         self._started = time.monotonic()
         self.backend = make_backend(config)
-        self.streams = Streams(config, self.backend, on_opened, on_ended)
+        self._on_opened = on_opened
+        self._on_ended = on_ended
+        self.streams = Streams(config, self.backend, self._opened, self._ended)
         self.hub = self.streams.hub
         self.outbox = Outbox(self.backend.append, config.outbox_size, on_failed)
-        self.backend.start(self.hub, self.hub.registry)
+        self.backend.start(self.hub, self.hub.registry, presence.put)
         stop_at_exit(self)
+
+    def _opened(self, user_id: str | None) -> None:
+        if user_id is not None:
+            self.backend.user_changed(user_id)
+        self._on_opened(user_id)
+
+    def _ended(self, stream: Ended) -> None:
+        if stream.user_id is not None:
+            self.backend.user_changed(stream.user_id)
+        self._on_ended(stream)
 
     def append(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
         """Append events to the event log; if it is remote, through the outbox.
@@ -65,7 +80,12 @@ class Engine:
             event = one.event
             is_here = self.hub.registry.has_any(event.target)
             if self.backend.remote:
-                yield self.outbox.put(event, one.options.priority, is_here or None)
+                yield self.outbox.put(
+                    event,
+                    one.options.priority,
+                    is_here or None,
+                    keeps_place=one.keeps_place,
+                )
             else:
                 yield Receipt(is_here, self.backend.append([event])[0])
 

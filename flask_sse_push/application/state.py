@@ -23,8 +23,15 @@ from ..sending.patterns import Rules
 from ..sending.ratelimit import RateLimiter
 from ..sending.receipt import Receipt
 from ..sending.sender import Outgoing, Sender
-from ..signals import announce, client_connected, client_disconnected
+from ..signals import (
+    announce,
+    client_connected,
+    client_disconnected,
+    user_offline,
+    user_online,
+)
 from .engine import Engine
+from .presence import PresenceTeller
 
 EXTENSION = "sse_push"
 
@@ -85,6 +92,7 @@ class State:
                         self._opened,
                         self._ended,
                         self.sender.announce_failed,
+                        PresenceTeller(self._tell_presence, _hears_of_presence),
                     )
                     self._engine_pid = os.getpid()
         assert self._engine is not None
@@ -124,8 +132,15 @@ class State:
             duration=stream.duration,
         )
 
+    def _tell_presence(self, user_id: str, is_online: bool) -> None:
+        self._announce(user_online if is_online else user_offline, user_id=user_id)
+
     def _announce(self, signal: NamedSignal, **what: Any) -> None:
         announce(signal, self._app(), **what)
+
+
+def _hears_of_presence() -> bool:
+    return bool(user_online.receivers or user_offline.receivers)
 
 
 def state_of(app: Flask) -> State:

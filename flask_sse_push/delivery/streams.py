@@ -14,6 +14,7 @@ from flask import Response, current_app, request
 from ..config import Config
 from ..errors import BackendError
 from ..events import (
+    ALL,
     START,
     Channel,
     Entry,
@@ -33,6 +34,7 @@ from .connections import (
     can_hand_off,
 )
 from .hub import Ended, Hub
+from .membership import Watch
 from .negotiation import MIMETYPE, last_event_id, require_acceptable
 from .resume import Resume
 
@@ -74,13 +76,18 @@ class Streams:
         self._on_opened = on_opened
         self._on_ended = on_ended
 
-    def respond(self, user_id: object = None, groups: Iterable[str] = ()) -> Response:
+    def respond(
+        self,
+        user_id: object = None,
+        groups: Iterable[str] | Callable[[], Iterable[str]] = (),
+    ) -> Response:
         """Answer the current request with a stream.
 
         The caller has authenticated the user. No part of the request is kept.
 
         :param user_id: the user whose events are sent; ``None`` for broadcasts only.
-        :param groups: names of the groups that the stream joins.
+        :param groups: names of the groups that the stream joins, or a function that
+            returns them; then no change is missed while it looks them up.
         :raises NotAcceptable: the client does not accept an event stream (status 406).
         :raises EventError: the user id or a group name is not allowed.
         :raises ConfigError: the server was started in a way that cannot serve streams.
@@ -91,12 +98,15 @@ class Streams:
             return Response(mimetype=MIMETYPE, headers=_HEADERS)
         require_fit_server(request.environ)
         user_channel = None if user_id is None else channel_of(user_id)
-        channels = group_channels(groups)
+        if not callable(groups):
+            groups = group_channels(groups)
         if reason := self.admission.refusal(user_channel):
             return _busy(reason)
+        watch = self.hub.watch(user_channel)
+        channels = group_channels(groups()) if callable(groups) else groups
         response = _response_class(current_app.response_class)()  # type: ignore[arg-type]
         response.opening = _Opening(
-            self, user_channel, channels, last_event_id(request)
+            self, user_channel, channels, last_event_id(request), watch
         )
         return response
 
@@ -115,7 +125,7 @@ class Streams:
         try:
             missed = self._missed(opening, resume)
         except BackendError:
-            return _busy("the mailbox cannot be read")(environ, start_response)
+            return _busy("what was missed cannot be read")(environ, start_response)
         try:
             connection, body = self._connect(response, environ, start_response)
         except BaseException:
@@ -124,7 +134,7 @@ class Streams:
         if response.has_on_close:
             connection.call_on_close(response.close)
         try:
-            self.hub.register(connection, resume, missed)
+            self.hub.register(connection, resume, missed, opening.watch)
             self._on_opened(connection.user_id)
         except BaseException:
             # For example a timeout. The server got no body that it could close.
@@ -166,7 +176,17 @@ class Streams:
         """
         cursor = None if resume.is_fresh else resume.cursor
         attached = self._backend.attach(opening.channels, cursor)
-        return (*attached, *self._unread(opening.user_channel, resume))
+        retained = self._retained(opening, resume)
+        return (*attached, *retained, *self._unread(opening.user_channel, resume))
+
+    def _retained(self, opening: _Opening, resume: Resume) -> Sequence[Entry]:
+        """The newest event of each key, as far as history does not hold it."""
+        channels = (ALL, *opening.channels)
+        if resume.is_fresh:
+            return self._backend.retained(channels)
+        if resume.cursor < self.hub.history.floor(channels):
+            return self._backend.retained(channels, resume.cursor)
+        return ()
 
     def _unread(self, user_channel: Channel | None, resume: Resume) -> Sequence[Entry]:
         if user_channel is None or not self._config.mailbox_size:
@@ -208,6 +228,7 @@ class _Opening:
     user_channel: Channel | None
     groups: tuple[Channel, ...]
     last_event_id: str | None
+    watch: Watch | None
 
     @property
     def channels(self) -> tuple[Channel, ...]:

@@ -27,10 +27,10 @@ from .codec import (
     encode_retry,
 )
 from .dumps import html_text, own_dump
-from .event import Entry, Event, Gap, Removal, read_entry
+from .event import Control, Entry, Event, Gap, Membership, Removal, read_entry
 from .positions import START, Position, format_id, parse_id
 from .serialization import json_encoder, timestamp, to_json
-from .text import id_text, plain
+from .text import id_text, plain, retain_key
 
 __all__ = [
     "ALL",
@@ -40,9 +40,11 @@ __all__ = [
     "RESERVED_PREFIX",
     "START",
     "Channel",
+    "Control",
     "Entry",
     "Event",
     "Gap",
+    "Membership",
     "Position",
     "Removal",
     "channel_kind",
@@ -65,6 +67,7 @@ __all__ = [
     "parse_id",
     "plain",
     "read_entry",
+    "retain_key",
     "timestamp",
     "to_json",
     "user_channel",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from ..errors import EventError
-from .channels import ALL, CONTROL, Channel, parse_channel, user_channel
+from .channels import ALL, CONTROL, Channel, group_channel, parse_channel, user_channel
 from .codec import encode, require_event_name
 from .positions import Position, format_id
+from .serialization import to_json
 from .text import require_encodable
 
-_REMOVE = "remove"
+_REMOVE, _JOIN, _LEAVE = "remove", "join", "leave"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Event:
         with the same nonce.
     :param coalesce: while events wait for a slow client, a newer one replaces an older
         one of the same channel with the same key.
+    :param retain: key of a state, such as ``"score"``; new streams get the newest event
+        of each key.
     :raises EventError: a field has a value that cannot be sent.
     """
 
@@ -34,6 +38,7 @@ class Event:
     store: bool = True
     nonce: str = ""
     coalesce: str | None = None
+    retain: str | None = None
 
     def __post_init__(self) -> None:
         require_event_name(self.name)
@@ -50,7 +55,9 @@ class Event:
     def at(self, position: Position) -> Entry:
         """The encoded event log entry of this event at a position."""
         frame = encode(self.name, self.data, format_id(position))
-        return Entry(position, self.target, frame, self.store, self.coalesce)
+        return Entry(
+            position, self.target, frame, self.store, self.coalesce, self.retain
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +73,7 @@ class Entry:
     frame: bytes
     store: bool = True
     coalesce: str | None = None
+    retain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +90,53 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """A control entry: the user's open connections join or leave a group.
+
+    :param joins: ``True`` to join, ``False`` to leave.
+    """
+
+    position: Position
+    user: Channel
+    group: Channel
+    joins: bool
+
+    @staticmethod
+    def event(user_id: str, group: str, *, joins: bool) -> Event:
+        """The event to append to the event log."""
+        name = _JOIN if joins else _LEAVE
+        data = to_json([user_id, group])
+        return Event(name=name, data=data, channel=CONTROL, store=False)
+
+    @staticmethod
+    def read(event: Event, position: Position) -> Membership:
+        """Make an entry of such an event.
+
+        :raises EventError: its data are not a user id and a group name.
+        """
+        try:
+            user_id, group = json.loads(event.data)
+        except (ValueError, TypeError) as error:
+            raise EventError(
+                f"The data of a control event {event.name!r} must be a user id and a "
+                f"group name, not {event.data!r}."
+            ) from error
+        joins = event.name == _JOIN
+        return Membership(position, user_channel(user_id), group_channel(group), joins)
+
+
+#: An entry that workers act on; no client gets it.
+Control = Removal | Membership
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """Entries before ``position`` may be missing; from there on, none is."""
 
     position: Position
 
 
-def read_entry(event: Event, position: Position) -> Entry | Removal:
+def read_entry(event: Event, position: Position) -> Entry | Control:
     """Make an entry of an event that was read from the event log.
 
     :raises EventError: it is a control event of an unknown kind or with bad data.
@@ -97,6 +145,8 @@ def read_entry(event: Event, position: Position) -> Entry | Removal:
         return event.at(position)
     if event.name == _REMOVE:
         return Removal(position, user_channel(event.data))
+    if event.name in (_JOIN, _LEAVE):
+        return Membership.read(event, position)
     raise EventError(
         f"Unknown control event {event.name!r}: run the same version of flask_sse_push "
         "on all workers."

@@ -11,23 +11,25 @@ from typing import Any
 from ..config import Config
 from ..events import (
     START,
+    Channel,
     Entry,
     Event,
     Position,
-    Removal,
     is_user_channel,
     read_entry,
     user_channel,
 )
 from ..findings import Finding, ok
 from ..runtime.concurrency import native_lock
-from .backend import Backend, Connected, RateWindows, Receiver
+from .backend import Backend, Connected, RateWindows, Receiver, Tell, tell_nobody
 from .history import History
+from .online import OnlineUsers
+from .retained import Retained
 
 # How many nonces are remembered, to recognize an event that is sent twice.
 _MAX_NONCES = 10_000
-# Memory for all mailboxes together.
-_MAILBOX_BYTES = 64 * 1024 * 1024
+# Memory for all mailboxes together, and for all retained events.
+_MAILBOX_BYTES = _RETAINED_BYTES = 64 * 1024 * 1024
 
 
 class MemoryBackend(Backend):
@@ -39,6 +41,8 @@ class MemoryBackend(Backend):
         self._lock = native_lock()
         self._receiver: Receiver | None = None
         self._connected: Connected | None = None
+        self._online: OnlineUsers | None = None
+        self._grace = config.presence_grace_seconds
         self._last: Position = (time.time_ns() // 1_000_000, 0)
         self._nonces: OrderedDict[str, Position] = OrderedDict()
         self._mailbox_size = config.mailbox_size
@@ -47,13 +51,25 @@ class MemoryBackend(Backend):
             seconds=config.mailbox_seconds,
             most_bytes=_MAILBOX_BYTES,
         )
+        self._retained = Retained(
+            size=config.retained_size,
+            seconds=config.retained_seconds,
+            most_bytes=_RETAINED_BYTES,
+        )
         self._windows: RateWindows | None = None
         self._windows_pid = 0
 
-    def start(self, receiver: Receiver, connected: Connected) -> None:
+    def start(
+        self, receiver: Receiver, connected: Connected, tell: Tell = tell_nobody
+    ) -> None:
         self._receiver = receiver
         self._connected = connected
+        self._online = OnlineUsers(connected.is_user_connected, self._grace, tell)
         receiver.restart(self._last)
+
+    def user_changed(self, user_id: str) -> None:
+        if self._online is not None:
+            self._online.changed(user_id)
 
     def wait_ready(self, timeout: float) -> bool:
         return True
@@ -74,8 +90,9 @@ class MemoryBackend(Backend):
             if len(self._nonces) > _MAX_NONCES:
                 self._nonces.popitem(last=False)
         entry = read_entry(event, position)
-        if not isinstance(entry, Removal):
+        if isinstance(entry, Entry):
             self._keep_unread(entry)
+            self._retained.keep(entry)
         if self._receiver is not None:
             self._receiver.deliver(entry)
         return position
@@ -93,6 +110,12 @@ class MemoryBackend(Backend):
         with self._lock:
             return self._mailbox.discard(user_channel(user_id), up_to)
 
+    def retained(
+        self, channels: Sequence[Channel], after: Position = START
+    ) -> list[Entry]:
+        with self._lock:
+            return self._retained.after(channels, after)
+
     def client_count(self) -> int:
         return self._connected.client_count() if self._connected else 0
 
@@ -101,6 +124,9 @@ class MemoryBackend(Backend):
 
     def is_user_connected(self, user_id: str) -> bool:
         return bool(self._connected and self._connected.is_user_connected(user_id))
+
+    def group_users(self, group: str) -> set[str]:
+        return self._connected.group_users(group) if self._connected else set()
 
     def rate_windows(self) -> RateWindows:
         # The storage starts a thread, which a forked process would not have, so each

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict, TypeVar
 
 from ..errors import EventError
-from ..events import id_text
+from ..events import id_text, retain_key
 from ..names import Priority
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
@@ -21,6 +21,7 @@ class SendKeywords(TypedDict, total=False):
     store: bool
     id: object
     coalesce: str | None
+    retain: str | None
     rate_limit: str | None
 
 
@@ -35,6 +36,8 @@ class SendOptions:
         is sent twice to one receiver with the same id arrives once.
     :param coalesce: while events wait for a slow client, a newer one replaces an older
         one of the same channel with the same key.
+    :param retain: key of a state, such as ``"score"``: every new stream gets the newest
+        event of each key on its channels.
     :param rate_limit: how often this receiver may get events of this name, such as
         ``"5/minute"``; it replaces a configured limit.
     :raises EventError: a value is not allowed.
@@ -44,6 +47,7 @@ class SendOptions:
     store: bool = True
     id: str | None = None
     coalesce: str | None = None
+    retain: str | None = None
     rate_limit: str | None = None
 
     @classmethod
@@ -60,6 +64,13 @@ class SendOptions:
             object.__setattr__(self, "priority", _priority(self.priority))
         if self.id is not None:
             object.__setattr__(self, "id", id_text(self.id, "event id"))
+        if self.retain is not None:
+            object.__setattr__(self, "retain", retain_key(self.retain))
+            if not self.store:
+                raise EventError(
+                    "retain= keeps the event for new streams, store=False keeps it "
+                    "nowhere: leave one of them out."
+                )
 
 
 _DEFAULTS = SendOptions()

@@ -16,13 +16,21 @@ from .options import SendOptions
 from .ratelimit import RateLimiter
 from .receipt import Receipt
 
+# The longest wait, in seconds, until a control event is in the event log.
+_PLACE_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event that has been checked and not yet sent."""
+    """An event that has been checked and not yet sent.
+
+    :param keeps_place: whether its place in the order of sending is kept, whatever the
+        priorities of other events.
+    """
 
     event: Event
     options: SendOptions
+    keeps_place: bool = False
 
 
 #: Takes checked events and returns a receipt for each, in order. It raises
@@ -83,13 +91,19 @@ class Sender:
         finish = self.finish or self.append_all
         return list(finish(outgoing))
 
-    def send_control(self, event: Event) -> None:
+    def send_control(self, event: Event, *, keeps_place: bool = False) -> None:
         """Append a control event, without rate limits and signals.
 
+        :param keeps_place: whether it must come after all that this process has sent
+            before, and before all that it sends later. Then this call waits a moment
+            for the events in the outbox.
         :raises OutboxFull: the outbox is full.
         :raises BackendError: the backend cannot be reached.
         """
-        list(self.append([Outgoing(event, SendOptions(priority=Priority.URGENT))]))
+        options = SendOptions(priority=Priority.URGENT)
+        [receipt] = self.append([Outgoing(event, options, keeps_place)])
+        if keeps_place:
+            receipt.wait(_PLACE_SECONDS)
 
     def check(
         self, channel: Channel, name: str, data: object, options: SendOptions
@@ -175,6 +189,7 @@ class Sender:
             store=options.store,
             nonce=nonce,
             coalesce=options.coalesce,
+            retain=options.retain,
         )
 
     def _prepare(self, name: str, data: object) -> object:

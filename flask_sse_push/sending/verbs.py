@@ -44,6 +44,8 @@ class SendingVerbs(ABC):
             that is sent twice to one receiver with the same id arrives once.
         :param coalesce: while events wait for a slow client, a newer one replaces an
             older one of the same channel with the same key.
+        :param retain: key of a state, such as ``"score"``: every new stream gets the
+            newest event of each key on its channels.
         :param rate_limit: how often this receiver may get events of this name, such as
             ``"5/minute"``; it replaces a configured limit.
         :raises PayloadError: the data does not match the schema, or a value has no JSON

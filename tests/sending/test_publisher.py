@@ -135,6 +135,23 @@ def test_who_is_connected_and_removal(publisher: Publisher, reader: Reader) -> N
     assert [removal.user for removal in reader.receiver.removals] == ["user:7"]
 
 
+def test_joining_and_leaving_a_group(publisher: Publisher, reader: Reader) -> None:
+    publisher.join(7, "g")
+    publisher.send_to_group("g", "e", {"n": 1})
+    publisher.leave(7, "g")
+    eventually(lambda: len(reader.receiver.memberships) == 2)
+    joined, left = reader.receiver.memberships
+    assert (joined.user, joined.group, joined.joins) == ("user:7", "group:g", True)
+    assert (left.user, left.group, left.joins) == ("user:7", "group:g", False)
+    [entry] = reader.receiver.entries
+    assert joined.position < entry.position < left.position
+    for user, group in (("", "g"), (None, "g"), (7, ""), (7, 7)):
+        with pytest.raises(EventError):
+            publisher.join(user, group)  # type: ignore[arg-type]
+        with pytest.raises(EventError):
+            publisher.leave(user, group)  # type: ignore[arg-type]
+
+
 def test_acknowledging(publisher: Publisher, reader: Reader) -> None:
     receipts = [publisher.send_to_user("1", "e", {"n": n}) for n in range(3)]
     assert receipts[1].id is not None

@@ -8,9 +8,9 @@ from ...events import Event, Position, parse_id
 
 # The only place that spells the names of the fields; scripts are told them.
 _CHANNEL, _NAME, _DATA = b"c", b"e", b"d"
-NONCE, _STORE, _COALESCE = b"n", b"s", b"k"
+NONCE, _STORE, _COALESCE, RETAIN = b"n", b"s", b"k", b"r"
 #: The names of the fields, all of which an entry has, in this order.
-FIELDS = (_CHANNEL, _NAME, _DATA, NONCE, _STORE, _COALESCE)
+FIELDS = (_CHANNEL, _NAME, _DATA, NONCE, _STORE, _COALESCE, RETAIN)
 
 # More entries than one millisecond can have; ids hold no more than 16 digits.
 _LAST_IN_MS = 10**16 - 1
@@ -25,6 +25,7 @@ def encode(event: Event) -> tuple[str, ...]:
         event.nonce,
         "1" if event.store else "0",
         event.coalesce or "",
+        event.retain or "",
     )
 
 
@@ -45,6 +46,7 @@ def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
             store=contents.get(_STORE) != b"0",
             nonce=contents.get(NONCE, b"").decode(),
             coalesce=contents.get(_COALESCE, b"").decode() or None,
+            retain=contents.get(RETAIN, b"").decode() or None,
         )
     except KeyError as error:
         raise ValueError(f"the field {error} is missing") from error

@@ -77,8 +77,8 @@ def _check_eviction(info: dict[str, str]) -> Iterator[Finding]:
     elif policy.startswith("volatile-"):
         yield warning(
             _SUBJECT,
-            f"maxmemory-policy is {policy}: the server may drop mailboxes and who is "
-            f"connected ({when}), since those keys expire.",
+            f"maxmemory-policy is {policy}: the server may drop mailboxes, retained "
+            f"events and who is connected ({when}), since those keys expire.",
             "Set maxmemory-policy to noeviction, or use a server of its own.",
         )
 

@@ -15,6 +15,7 @@ from ...runtime.concurrency import give_way, sleep
 from ..backend import Receiver
 from .entries import FIELDS, before, decode, encode, position_of
 from .keys import Keys
+from .retained import RetainedEvents
 from .scripts import load_script
 from .server import Redirected, Server, Session
 
@@ -69,6 +70,7 @@ class LogReader:
 
     :param seconds: age from which entries may be trimmed, counted from the newest.
     :param on_connected: called each time it has connected.
+    :param retained: told where events are retained and where some may be missing.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class LogReader:
         size: int,
         seconds: float,
         on_connected: Callable[[], None],
+        retained: RetainedEvents,
     ) -> None:
         self._server = server
         self._key = keys.log
         self._receiver = receiver
         self._on_connected = on_connected
+        self._retained = retained
         # As long as no more is asked for than the log keeps, a read that overtook the
         # trimming is a full one.
         self._most = min(_MOST_ENTRIES, size)
@@ -211,6 +215,7 @@ class LogReader:
     def _restart(self, base: Position) -> None:
         # A retry of what was lost is no repeat.
         self._nonces.clear()
+        self._retained.forget()
         self._receiver.restart(base)
 
     def _take(self, id: bytes, fields: list[bytes]) -> None:
@@ -220,6 +225,8 @@ class LogReader:
             if _marks_start(event):
                 self._restart(position)
             elif self._nonces.is_new(event.nonce):
+                if event.retain is not None:
+                    self._retained.note()
                 self._receiver.deliver(read_entry(event, position))
         except ValueError as error:
             _log.warning("Entry %r of the event log is no event: %s", id, error)
