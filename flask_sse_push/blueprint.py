@@ -13,6 +13,8 @@ from .errors import BackendError, ConfigError, EventError
 from .events import id_text
 
 _CLIENT = Path(__file__).parent / "client"
+# What a page of another origin may set; a wildcard would not cover Authorization.
+_ALLOWED_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID")
 
 blueprint = Blueprint("sse_push", __name__)
 
@@ -85,8 +87,9 @@ def error(failure: HTTPException) -> tuple[Response, int] | HTTPException:
 
 @blueprint.after_request
 def allow_origin(answer: Response) -> Response:
-    """Add CORS headers for the origins of ``SSE_PUSH_CORS_ORIGINS``."""
-    origins = current_state().config.cors_origins
+    """Add CORS headers for the origins of ``SSE_PUSH_CORS_ORIGINS`` (Fetch, 3.3)."""
+    config = current_state().config
+    origins = config.cors_origins
     if not origins:
         return answer
     answer.vary.add("Origin")
@@ -97,8 +100,8 @@ def allow_origin(answer: Response) -> Response:
             answer.headers["Access-Control-Allow-Credentials"] = "true"
         if request.method == "OPTIONS":
             answer.headers["Access-Control-Allow-Methods"] = "GET, POST"
-            answer.headers["Access-Control-Allow-Headers"] = (
-                "Content-Type, Last-Event-ID"
+            answer.headers["Access-Control-Allow-Headers"] = ", ".join(
+                (*_ALLOWED_HEADERS, *config.cors_headers)
             )
             answer.headers["Access-Control-Max-Age"] = "600"
     return answer

@@ -25,6 +25,8 @@ SCHEMES = (
 
 _log = logging.getLogger("flask_sse_push")
 _PATH = re.compile(r"(/[^/\s<>?#]+)+")
+# RFC 9110, 5.1, without "*": with credentials a browser takes that for a name.
+_HEADER_NAME = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+")
 _Check = Callable[[Any], Any]
 
 
@@ -101,6 +103,16 @@ def _origins(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _header_names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, (list, tuple, set, frozenset)) or not all(
+        isinstance(name, str) and _HEADER_NAME.fullmatch(name) for name in value
+    ):
+        raise _Refused('a list of names of headers such as "X-Tenant"')
+    return tuple(value)
+
+
 def _rate_limit(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise _Refused('text such as "5/minute", or None')
@@ -132,6 +144,7 @@ class Config:
     max_connections_per_user: int | None = _key(None, _whole(1, optional=True))
     max_connection_seconds: float | None = _key(None, _seconds(optional=True))
     cors_origins: tuple[str, ...] = _key((), _origins)
+    cors_headers: tuple[str, ...] = _key((), _header_names)
     rate_limit: str | None = _key(None, _rate_limit)
     outbox_size: int = _key(10_000, _whole(1))
     strict_events: bool = _key(False, _one_of(True, False))

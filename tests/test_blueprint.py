@@ -169,5 +169,44 @@ def test_origins_that_are_configured_may_read(app: Flask) -> None:
     assert "Origin" in good.headers["Vary"]
     bad = client.get("/sse/health", headers={"Origin": "https://evil.example"})
     assert "Access-Control-Allow-Origin" not in bad.headers
-    asked = client.options("/sse/ack", headers={"Origin": "https://shop.example"})
-    assert "Content-Type" in asked.headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize("path", ["/sse/stream", "/sse/ack"])
+def test_a_preflight_allows_tokens_and_the_headers_that_are_configured(
+    app: Flask, path: str
+) -> None:
+    app.config["SSE_PUSH_CORS_ORIGINS"] = ["https://shop.example"]
+    app.config["SSE_PUSH_CORS_HEADERS"] = ["X-Tenant", "X-Trace"]
+    SSEPush(app)
+    client = app.test_client()
+    asking = {
+        "Origin": "https://shop.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, x-tenant",
+    }
+    asked = client.options(path, headers=asking)
+    assert asked.status_code == 200
+    allowed = asked.headers["Access-Control-Allow-Headers"].split(", ")
+    assert allowed == [
+        "Authorization",
+        "Content-Type",
+        "Last-Event-ID",
+        "X-Tenant",
+        "X-Trace",
+    ]
+    assert asked.headers["Access-Control-Allow-Methods"] == "GET, POST"
+    assert asked.headers["Access-Control-Allow-Origin"] == "https://shop.example"
+    assert asked.headers["Access-Control-Allow-Credentials"] == "true"
+    foreign = client.options(path, headers=asking | {"Origin": "https://evil.example"})
+    assert "Access-Control-Allow-Headers" not in foreign.headers
+
+
+def test_a_preflight_needs_no_user(app: Flask) -> None:
+    app.config["SSE_PUSH_CORS_ORIGINS"] = "*"
+    sse = SSEPush(app)
+    sse.authorizer(lambda user_id: False)
+    asked = app.test_client().options(
+        "/sse/stream", headers={"Origin": "https://a.example"}
+    )
+    assert asked.headers["Access-Control-Allow-Origin"] == "https://a.example"
+    assert "Access-Control-Allow-Credentials" not in asked.headers
