@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
 from werkzeug.exceptions import HTTPException
 
 from .application.state import State, current_state
 from .errors import BackendError, ConfigError, EventError
-from .events import id_text
+from .events import id_text, without_mark
 
 _CLIENT = Path(__file__).parent / "client"
 # What a page of another origin may set; a wildcard would not cover Authorization.
 _ALLOWED_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID")
+# Far more than a page that was away has to acknowledge at once.
+_MAX_ACK_BYTES = 64 * 1024
+_MAX_ACK_IDS = 1_000
+_ACK_BODY = '{"ids": ["<id of an event>", …]}, or {"id": "<id>"} for all up to it'
 
 blueprint = Blueprint("sse_push", __name__)
 
@@ -37,25 +42,52 @@ def stream() -> Response:
 
 @blueprint.post("/ack")
 def acknowledge() -> tuple[Response, int] | Response:
-    """Remove all events up to the ``id`` in the JSON body from the user's mailbox."""
+    """Remove events from the current user's mailbox.
+
+    The JSON body has ``ids``, for these single events, or ``id``, for all up to it.
+    """
     state = current_state()
     user_id = authenticate(state)
     if user_id is None:
         abort(401, "Only a logged-in user has a mailbox: log in.")
     # A form on another site cannot send JSON, so this also protects against CSRF.
     if not request.is_json:
-        abort(415, 'Send {"id": "<id of an event>"} as application/json.')
-    body = request.get_json(silent=True)
-    id = body.get("id") if isinstance(body, dict) else None
+        abort(415, f"Send {_ACK_BODY} as application/json.")
     backend = state.engine.backend
-    position = backend.parse_cursor(id) if isinstance(id, str) else None
-    if position is None:
-        abort(400, 'Send {"id": "<id of an event>"}.')
+    ids, is_up_to = _read_acknowledged()
+    positions = []
+    for id in ids:
+        position = backend.parse_cursor(without_mark(id))
+        if position is None:
+            abort(400, f"{str(id)[:40]!r} is no id of an event. Send {_ACK_BODY}.")
+        positions.append(position)
     try:
-        removed = backend.acknowledge(user_id, position)
+        if is_up_to:
+            removed = backend.acknowledge(user_id, positions[0])
+        else:
+            removed = backend.acknowledge_ids(user_id, positions)
     except BackendError:
         abort(503, "The mailbox cannot be reached now; try again later.")
     return jsonify(removed=removed)
+
+
+def _read_acknowledged() -> tuple[list[Any], bool]:
+    """The ids in the body, and whether the one that is there means all up to it."""
+    if request.content_length is None:
+        abort(411, "Send the body with a Content-Length.")
+    if request.content_length > _MAX_ACK_BYTES:
+        abort(413, f"Send at most {_MAX_ACK_BYTES} bytes, in several requests.")
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict) or ("id" in body) == ("ids" in body):
+        abort(400, f"Send {_ACK_BODY}.")
+    if "id" in body:
+        return [body["id"]], True
+    ids = body["ids"]
+    if not isinstance(ids, list):
+        abort(400, f"Send {_ACK_BODY}.")
+    if len(ids) > _MAX_ACK_IDS:
+        abort(413, f"Send at most {_MAX_ACK_IDS} ids in one request.")
+    return ids, False
 
 
 @blueprint.get("/health")

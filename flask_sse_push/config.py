@@ -138,6 +138,7 @@ class Config:
     log_size: int = _key(100_000, _whole(1))
     mailbox_size: int = _key(100, _whole(0))
     mailbox_seconds: float = _key(7 * 86_400.0, _seconds())
+    acknowledge: str = _key("delivered", _one_of("delivered", "explicit"))
     max_pending_bytes: int = _key(1024 * 1024, _whole(1))
     max_event_bytes: int = _key(64 * 1024, _whole(1))
     max_connections: int | None = _key(None, _whole(1, optional=True))
@@ -154,6 +155,11 @@ class Config:
     def is_memory(self) -> bool:
         """Whether the event log is in the memory of one process."""
         return self.backend_url[:7].lower() == "memory:"
+
+    @property
+    def marks_unread(self) -> bool:
+        """Whether the ids of events in a mailbox say that they are there."""
+        return self.acknowledge == "explicit" and self.mailbox_size > 0
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Config:

@@ -27,7 +27,14 @@ from .codec import (
     encode_retry,
 )
 from .event import Entry, Event, Gap, Removal, read_entry
-from .positions import START, Position, format_id, parse_id
+from .positions import (
+    START,
+    UNREAD_MARK,
+    Position,
+    format_id,
+    parse_id,
+    without_mark,
+)
 from .serialization import timestamp, to_json
 from .text import id_text, plain
 
@@ -38,6 +45,7 @@ __all__ = [
     "GAP",
     "RESERVED_PREFIX",
     "START",
+    "UNREAD_MARK",
     "Channel",
     "Entry",
     "Event",
@@ -65,4 +73,5 @@ __all__ = [
     "to_json",
     "user_channel",
     "user_channels",
+    "without_mark",
 ]

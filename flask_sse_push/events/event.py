@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import EventError
-from .channels import ALL, CONTROL, Channel, parse_channel, user_channel
+from .channels import (
+    ALL,
+    CONTROL,
+    Channel,
+    is_user_channel,
+    parse_channel,
+    user_channel,
+)
 from .codec import encode, require_event_name
-from .positions import Position, format_id
+from .positions import UNREAD_MARK, Position, format_id
 from .text import require_encodable
 
 _REMOVE = "remove"
@@ -47,9 +54,20 @@ class Event:
         """The channel, which has been checked."""
         return Channel(self.channel)
 
-    def at(self, position: Position) -> Entry:
-        """The encoded event log entry of this event at a position."""
-        frame = encode(self.name, self.data, format_id(position))
+    @property
+    def is_for_mailbox(self) -> bool:
+        """Whether it waits in its user's mailbox."""
+        return self.store and is_user_channel(self.target)
+
+    def at(self, position: Position, *, marks_unread: bool = False) -> Entry:
+        """The encoded event log entry of this event at a position.
+
+        :param marks_unread: whether the id says that the event is in a mailbox.
+        """
+        id = format_id(position)
+        if marks_unread and self.is_for_mailbox:
+            id += UNREAD_MARK
+        frame = encode(self.name, self.data, id)
         return Entry(position, self.target, frame, self.store, self.coalesce)
 
 
@@ -88,13 +106,16 @@ class Gap:
     position: Position
 
 
-def read_entry(event: Event, position: Position) -> Entry | Removal:
+def read_entry(
+    event: Event, position: Position, *, marks_unread: bool = False
+) -> Entry | Removal:
     """Make an entry of an event that was read from the event log.
 
+    :param marks_unread: as in :meth:`Event.at`.
     :raises EventError: it is a control event of an unknown kind or with bad data.
     """
     if event.channel != CONTROL:
-        return event.at(position)
+        return event.at(position, marks_unread=marks_unread)
     if event.name == _REMOVE:
         return Removal(position, user_channel(event.data))
     raise EventError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ...config import Config
@@ -44,7 +44,12 @@ class RedisBackend(Backend):
             mailbox_size=config.mailbox_size,
             mailbox_seconds=config.mailbox_seconds,
         )
-        self._mailbox = Mailbox(self._server, self._keys, config.mailbox_seconds)
+        self._mailbox = Mailbox(
+            self._server,
+            self._keys,
+            seconds=config.mailbox_seconds,
+            marks_unread=config.marks_unread,
+        )
         self._presence = Presence(self._server, self._keys)
         self._reader: LogReader | None = None
 
@@ -55,6 +60,7 @@ class RedisBackend(Backend):
             receiver,
             size=self._config.log_size,
             seconds=self._config.history_seconds,
+            marks_unread=self._config.marks_unread,
             on_connected=self._presence.forget,
         )
         spawn(self._reader.run)
@@ -71,6 +77,9 @@ class RedisBackend(Backend):
 
     def acknowledge(self, user_id: str, up_to: Position) -> int:
         return self._mailbox.acknowledge(user_id, up_to)
+
+    def acknowledge_ids(self, user_id: str, positions: Collection[Position]) -> int:
+        return self._mailbox.acknowledge_ids(user_id, positions)
 
     def client_count(self) -> int:
         return self._presence.client_count()

@@ -68,6 +68,7 @@ class LogReader:
     """Hands the log to a receiver, in order, for as long as it is not stopped.
 
     :param seconds: age from which entries may be trimmed, counted from the newest.
+    :param marks_unread: as in :meth:`Event.at`.
     :param on_connected: called each time it has connected.
     """
 
@@ -79,6 +80,7 @@ class LogReader:
         *,
         size: int,
         seconds: float,
+        marks_unread: bool,
         on_connected: Callable[[], None],
     ) -> None:
         self._server = server
@@ -89,6 +91,7 @@ class LogReader:
         # trimming is a full one.
         self._most = min(_MOST_ENTRIES, size)
         self._keep_ms = int(seconds * 1000)
+        self._marks_unread = marks_unread
         self._position: Position = START
         self._nonces = Nonces()
         self._backoff = Backoff()
@@ -215,7 +218,9 @@ class LogReader:
             if _marks_start(event):
                 self._restart(position)
             elif self._nonces.is_new(event.nonce):
-                self._receiver.deliver(read_entry(event, position))
+                self._receiver.deliver(
+                    read_entry(event, position, marks_unread=self._marks_unread)
+                )
         except ValueError as error:
             _log.warning("Entry %r of the event log is no event: %s", id, error)
 
