@@ -1,23 +1,23 @@
-/** Types of client.js, the browser client of flask_sse_push. */
+/** Types of client.js, the browser's side of flask_sse_push. */
 
-/** "connecting" is only before the first answer; later reconnecting is "waiting". */
+/** Reconnecting is "waiting"; "connecting" is only before the first answer. */
 export type State = "connecting" | "open" | "waiting" | "closed";
 
 /**
- * Why a stream is closed: the server removed the client ("removed"), refused to open
- * the stream ("refused": status 204, 401 or 403), or `close()` was called ("closed").
+ * Why a stream is closed: the server ended it on purpose ("removed"), will not open
+ * it ("refused": status 204, 401 or 403), or `close()` was called.
  */
 export type Reason = "removed" | "refused" | "closed";
 
-/** Events after `since` and up to `oldest` may be missing: load the data again. */
+/** Events after `since` and up to `oldest` are no longer kept: fetch afresh. */
 export interface Gap {
-  /** The last event id that the client had; null if unknown. */
+  /** Where the client had got to; null where that is unknown. */
   since: string | null;
-  /** No event after this id is missing; null if unknown. */
+  /** Nothing is missing after this id; null where that is unknown. */
   oldest: string | null;
 }
 
-/** The server closes this connection. The client reconnects, except after "removed". */
+/** The server ends this connection; only after "removed" it stays ended. */
 export interface Closing {
   reason: "removed" | "shutdown" | "age" | "overflow" | (string & {});
 }
@@ -27,20 +27,41 @@ export interface ControlEvents {
   "sse-push-closing": Closing;
 }
 
-export type Handler<Data> = (data: Data, event: MessageEvent<string>) => void;
+/**
+ * `data` is the event's JSON, decoded. A handler may be async: the event counts as
+ * dealt with once it has ended without an error.
+ */
+export type Handler<Data> = (
+  data: Data,
+  event: MessageEvent<string>,
+) => void | Promise<void>;
 
 export type Handlers<Events> = {
   [Name in keyof Events]?: Handler<Events[Name]>;
 };
 
+/**
+ * A value, or a function that gives it and is asked anew at each attempt to connect,
+ * once more after a 401, and after an acknowledgement was answered with 401. Where it
+ * throws, the attempt has failed, and the next one follows later.
+ */
+export type Renewable<Value> = Value | (() => Value | Promise<Value>);
+
 export interface Options<Events = Record<string, any>> {
-  /** Handlers by event name, as for `Push.on`. */
+  /** Handlers by event name, as `Push.on`. */
   events?: Handlers<Events & ControlEvents>;
-  /** Acknowledge each event automatically after its handlers ran. Default: true. */
+  /** Headers for the stream and acknowledgements; they need the transport "fetch". */
+  headers?: Renewable<HeadersInit>;
+  /** "fetch" reads the stream without EventSource. Default: only where headers are. */
+  transport?: "fetch";
+  /**
+   * Where the server has `SSE_PUSH_ACKNOWLEDGE = "explicit"`: acknowledge by itself each
+   * event of the mailbox that its handlers have dealt with. Default: true.
+   */
   acknowledge?: boolean;
-  /** Default: `ack`, relative to the stream's URL. */
+  /** Default: `ack` beside the stream, with the stream's query. */
   acknowledgeUrl?: string;
-  /** Send cookies to other origins too, as for EventSource. Default: false. */
+  /** Send cookies to another origin too, as EventSource has it. Default: false. */
   withCredentials?: boolean;
 }
 
@@ -53,7 +74,7 @@ export interface Push<Events = Record<string, any>> {
   readonly reason: Reason | null;
   /** The id of the newest event received, "" before the first. */
   readonly lastEventId: string;
-  /** Returns a function that removes the handler. */
+  /** Returns a function that takes the handler off again. */
   on<Name extends keyof ControlEvents>(
     name: Name,
     handler: Handler<ControlEvents[Name]>,
@@ -62,15 +83,19 @@ export interface Push<Events = Record<string, any>> {
     name: Name,
     handler: Handler<Events[Name]>,
   ): () => void;
-  /** Called now and at each change. Returns a function that removes the handler. */
+  /** Called now and at each change. Returns a function that takes it off again. */
   onState(handler: (state: State, reason: Reason | null) => void): () => void;
-  /** Resolves to whether the server accepted the acknowledgement. */
-  acknowledge(id: string): Promise<boolean>;
-  /** Close the stream and do not reconnect. */
+  /**
+   * Take from the user's mailbox all events up to an id, or those of a list of ids.
+   * Resolves to whether the server accepted.
+   */
+  acknowledge(id: string | string[]): Promise<boolean>;
+  /** End the stream for good. */
   close(): void;
 }
 
+/** @param url where the stream is, relative to the page. Default: "/sse/stream". */
 export function connect<Events = Record<string, any>>(
-  url?: string,
+  url?: Renewable<string | URL>,
   options?: Options<Events>,
 ): Push<Events>;

@@ -1,0 +1,32 @@
+"""A browser, a page, and a server that says what a test tells it to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+
+import pytest
+
+from tests.support.browser import Browser, Page, open_browser
+from tests.support.scripted import ScriptedServer
+
+CLIENT = files("flask_sse_push").joinpath("client/client.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer({"/sse/client.js": CLIENT}) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser: Browser, server: ScriptedServer) -> Iterator[Page]:
+    page = browser.page(server.url)
+    yield page
+    page.close()
