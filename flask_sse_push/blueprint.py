@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
 from werkzeug.exceptions import HTTPException
 
-from .application.state import State, current_state
+from .application.state import Setup, State, current_state
+from .application.tickets import Ticket, TicketError
+from .delivery.negotiation import last_event_id
 from .errors import BackendError, ConfigError, EventError
-from .events import id_text, without_mark
+from .events import START, id_text, without_mark
 
 _CLIENT = Path(__file__).parent / "client"
 # What a page of another origin may set; a wildcard would not cover Authorization.
@@ -28,7 +31,13 @@ blueprint = Blueprint("sse_push", __name__)
 def stream() -> Response:
     """The stream of the current user, who also gets group events and broadcasts."""
     state = current_state()
-    user_id = authenticate(state)
+    user_id, ticket = authenticate(state)
+    if ticket is not None:
+        with _refusing():
+            ticket.require_resumed(state.tickets.resumed(last_event_id(request)))
+        return state.engine.streams.respond(
+            user_id, ticket.groups, not_before=ticket.not_before
+        )
     groups = state.setup.groups_loader
     if user_id is None or groups is None:
         return state.engine.streams.respond(user_id)
@@ -47,7 +56,7 @@ def acknowledge() -> tuple[Response, int] | Response:
     The JSON body has ``ids``, for these single events, or ``id``, for all up to it.
     """
     state = current_state()
-    user_id = authenticate(state)
+    user_id, ticket = authenticate(state)
     if user_id is None:
         abort(401, "Only a logged-in user has a mailbox: log in.")
     # A form on another site cannot send JSON, so this also protects against CSRF.
@@ -61,6 +70,9 @@ def acknowledge() -> tuple[Response, int] | Response:
         if position is None:
             abort(400, f"{str(id)[:40]!r} is no id of an event. Send {_ACK_BODY}.")
         positions.append(position)
+    if ticket is not None:
+        with _refusing():
+            ticket.require_own([START] if is_up_to else positions)
     try:
         if is_up_to:
             removed = backend.acknowledge(user_id, positions[0])
@@ -139,21 +151,47 @@ def allow_origin(answer: Response) -> Response:
     return answer
 
 
-def authenticate(state: State) -> str | None:
-    """The id of the user who sent this request, or ``None`` if anonymous.
+def authenticate(state: State) -> tuple[str | None, Ticket | None]:
+    """The id of the user who sent this request, and the ticket that it came with.
 
-    Ends the request with 401 or 403 if the authorizer refuses it.
+    The id is ``None`` if anonymous. Ends the request with 401 if the ticket is not
+    valid, and with 401 or 403 if the authorizer refuses it.
     """
     setup = state.setup
-    loaded = setup.user_loader() if setup.user_loader is not None else None
-    try:
-        user_id = None if loaded is None else id_text(loaded)
-    except EventError as error:
-        raise ConfigError(
-            f"user_loader must return the user's id or None, not {loaded!r}. {error}"
-        ) from error
+    ticket = _ticket(state)
+    if ticket is not None:
+        user_id: str | None = ticket.user_id
+    else:
+        user_id = _load_user(setup)
     if setup.authorizer is not None and not setup.authorizer(user_id):
         if user_id is None:
             abort(401, "This stream needs a user: log in.")
         abort(403, "This user is not allowed to open this stream.")
-    return user_id
+    return user_id, ticket
+
+
+def _ticket(state: State) -> Ticket | None:
+    text = request.args.get("ticket")
+    if text is None:
+        return None
+    with _refusing():
+        return state.tickets.read(text)
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """End the request with 401 if a ticket is not valid."""
+    try:
+        yield
+    except TicketError as error:
+        abort(401, str(error))
+
+
+def _load_user(setup: Setup) -> str | None:
+    loaded = setup.user_loader() if setup.user_loader is not None else None
+    try:
+        return None if loaded is None else id_text(loaded)
+    except EventError as error:
+        raise ConfigError(
+            f"user_loader must return the user's id or None, not {loaded!r}. {error}"
+        ) from error

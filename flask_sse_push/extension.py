@@ -105,6 +105,34 @@ class SSEPush(Verbs):
         """
         return current_state().engine.streams.respond(user_id, groups)
 
+    def issue_ticket(
+        self,
+        user_id: object,
+        groups: Iterable[str] = (),
+        seconds: float = 60,
+        *,
+        resume_seconds: float = 3_600,
+    ) -> str:
+        """Make a ticket: ``/sse/stream?ticket=…`` opens this user's stream with it.
+
+        For places that send no cookie: pages of other origins, applications, devices.
+        It is signed with the application's secret key and nothing of it is stored, so
+        whoever has it can use it as often as they like while it holds. ``authorizer``
+        is asked at each use, ``user_loader`` and ``groups_loader`` are not.
+        :meth:`remove_client` voids the tickets that its user had been given until
+        then.
+
+        :param groups: names of the groups that its streams join.
+        :param seconds: how long it opens streams; from 1 to a day.
+        :param resume_seconds: how long after that it may still resume, with a
+            ``Last-Event-ID`` that is no older than the ticket, and acknowledge such
+            events; from 0, for never, to a day.
+        :raises ConfigError: the application has no secret key.
+        :raises EventError: an argument is not allowed.
+        """
+        tickets = self._state().tickets
+        return tickets.issue(user_id, groups, seconds, resume_seconds)
+
     def health(self) -> dict[str, Any]:
         """The state of the extension, as a dict that can be sent as JSON.
 

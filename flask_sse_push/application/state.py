@@ -22,6 +22,7 @@ from ..sending.receipt import Receipt
 from ..sending.sender import Outgoing, Sender
 from ..signals import announce, client_connected, client_disconnected
 from .engine import Engine
+from .tickets import Tickets
 
 EXTENSION = "sse_push"
 
@@ -55,6 +56,7 @@ class State:
             announce=self._announce,
         )
         self._app = weakref.ref(app)
+        self.tickets = Tickets(self._app, lambda: self.engine)
         self._engine: Engine | None = None
         self._engine_pid = 0
         self._lock = native_lock()

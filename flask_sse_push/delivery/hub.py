@@ -26,6 +26,7 @@ from .connections import Connection
 from .fanout import FanOut
 from .heartbeat import Heartbeat
 from .registry import Registry
+from .removals import Removals
 from .resume import Resume
 
 _log = logging.getLogger("flask_sse_push")
@@ -67,6 +68,7 @@ class Hub:
             most_bytes=config.history_bytes,
         )
         self.registry = Registry()
+        self.removals = Removals()
         #: The position of the newest entry that this process has read.
         self.position: Position = START
         self.is_shut_down = False
@@ -88,6 +90,8 @@ class Hub:
             self.position = entry.position
             if isinstance(entry, Entry) and entry.store:
                 self.history.add(entry)
+            elif isinstance(entry, Removal):
+                self.removals.note(entry)
             if not self.registry.count:
                 return
             self._fanout.put(entry)

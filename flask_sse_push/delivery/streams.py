@@ -17,6 +17,7 @@ from ..events import (
     START,
     Channel,
     Entry,
+    Position,
     channel_member,
     encode_comment,
     encode_retry,
@@ -74,13 +75,21 @@ class Streams:
         self._on_opened = on_opened
         self._on_ended = on_ended
 
-    def respond(self, user_id: object = None, groups: Iterable[str] = ()) -> Response:
+    def respond(
+        self,
+        user_id: object = None,
+        groups: Iterable[str] = (),
+        *,
+        not_before: Position = START,
+    ) -> Response:
         """Answer the current request with a stream.
 
         The caller has authenticated the user. No part of the request is kept.
 
         :param user_id: the user whose events are sent; ``None`` for broadcasts only.
         :param groups: names of the groups that the stream joins.
+        :param not_before: a client that resumes from an earlier position gets the events
+            after this one, and is told of the gap.
         :raises NotAcceptable: the client does not accept an event stream (status 406).
         :raises EventError: the user id or a group name is not allowed.
         :raises ConfigError: the server was started in a way that cannot serve streams.
@@ -96,7 +105,7 @@ class Streams:
             return _busy(reason)
         response = _response_class(current_app.response_class)()  # type: ignore[arg-type]
         response.opening = _Opening(
-            self, user_channel, channels, last_event_id(request)
+            self, user_channel, channels, last_event_id(request), not_before
         )
         return response
 
@@ -111,7 +120,7 @@ class Streams:
         # Checked again: other streams may have opened since respond() was called.
         if reason := self.admission.refusal(opening.user_channel):
             return _busy(reason)(environ, start_response)
-        resume = self._read_resume(opening.last_event_id)
+        resume = self._read_resume(opening.last_event_id).not_before(opening.not_before)
         try:
             missed = self._missed(opening, resume)
         except BackendError:
@@ -208,6 +217,7 @@ class _Opening:
     user_channel: Channel | None
     groups: tuple[Channel, ...]
     last_event_id: str | None
+    not_before: Position
 
     @property
     def channels(self) -> tuple[Channel, ...]:
