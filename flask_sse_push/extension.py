@@ -69,6 +69,9 @@ class SSEPush(Verbs):
     def user_loader(self, function: _UserLoader) -> _UserLoader:
         """Register the function that returns the id of the user who opens a stream.
 
+        An anonymous client receives broadcasts, unless the :meth:`authorizer` refuses
+        it.
+
         :param function: called in the stream's request context; returns the user id, or
             ``None`` for an anonymous client.
         """

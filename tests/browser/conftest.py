@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.resources import files
 
 import pytest
 
 from tests.support.browser import Browser, Page, open_browser
+from tests.support.client_js import CLIENT
 from tests.support.scripted import ScriptedServer
-
-CLIENT = files("flask_sse_push").joinpath("client/client.js").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 
 from tests.support.browser import Page
+
+CLIENT = files("flask_sse_push").joinpath("client/client.js").read_text()
 
 
 def event(name: str, data: object, id: str | None = None) -> str:

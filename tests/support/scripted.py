@@ -58,7 +58,7 @@ class Answer:
 
 
 class ScriptedServer:
-    """Serves ``/``, ``/sse/client.js``, ``/sse/stream`` and ``/sse/ack``.
+    """Serves files, ``/sse/stream`` and ``/sse/ack``; any other POST gets a text.
 
     Each request for the stream takes the next of the ``answers``; HEAD gets the status
     of the last one taken.
@@ -152,6 +152,9 @@ def _handler(
 
         def do_POST(self) -> None:
             text = self.rfile.read(int(self.headers["Content-Length"]))
+            if urlsplit(self.path).path != "/sse/ack":
+                self._text("token", "text/plain")
+                return
             script.acknowledged.put(self._request(json.loads(text)))
             statuses = script.acknowledge_statuses
             self.send_response(statuses.popleft() if statuses else 200)
