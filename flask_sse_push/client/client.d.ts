@@ -29,12 +29,9 @@ export interface ControlEvents {
 
 /**
  * `data` is the event's JSON, decoded. A handler may be async: the event counts as
- * dealt with once it has ended without an error.
+ * dealt with once it has ended without an error. What it returns is ignored.
  */
-export type Handler<Data> = (
-  data: Data,
-  event: MessageEvent<string>,
-) => void | Promise<void>;
+export type Handler<Data> = (data: Data, event: MessageEvent<string>) => unknown;
 
 export type Handlers<Events> = {
   [Name in keyof Events]?: Handler<Events[Name]>;
