@@ -56,7 +56,7 @@ class State:
             announce=self._announce,
         )
         self._app = weakref.ref(app)
-        self.tickets = Tickets(self._app, lambda: self.engine)
+        self.tickets = Tickets(self._secret_keys, lambda: self.engine)
         self._engine: Engine | None = None
         self._engine_pid = 0
         self._lock = native_lock()
@@ -85,6 +85,13 @@ class State:
 
     def _append(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
         yield from self.engine.append(outgoing)
+
+    def _secret_keys(self) -> list[Any]:
+        """The keys that sign, the present one last, as Flask has it for the session."""
+        app = self._app()
+        if app is None or not app.secret_key:
+            return []
+        return [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), app.secret_key]
 
     def _rate_windows(self) -> RateWindows:
         return self.engine.backend.rate_windows()

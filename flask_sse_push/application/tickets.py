@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask
 from itsdangerous import BadData, URLSafeSerializer
 
 from ..delivery.resume import Resume
@@ -75,12 +73,15 @@ class Ticket:
 class Tickets:
     """Issues tickets of one application, and reads them.
 
-    :param app: whose secret key signs.
+    :param secret_keys: gives the application's secret keys, of which the last one
+        signs; none where it has none.
     :param engine: gives the running parts of this process.
     """
 
-    def __init__(self, app: weakref.ref[Flask], engine: Callable[[], Engine]) -> None:
-        self._app = app
+    def __init__(
+        self, secret_keys: Callable[[], list[Any]], engine: Callable[[], Engine]
+    ) -> None:
+        self._secret_keys = secret_keys
         self._engine = engine
 
     def issue(
@@ -95,7 +96,7 @@ class Tickets:
         :raises ConfigError: the application has no secret key.
         :raises EventError: an argument is not allowed.
         """
-        keys = self._keys()
+        keys = self._secret_keys()
         if not keys:
             raise ConfigError(
                 "A ticket is signed with the application's secret key, and there is "
@@ -122,7 +123,7 @@ class Tickets:
         :raises TicketError: it is forged, of another application, or too old, or its
             user's clients were removed since.
         """
-        keys = self._keys()
+        keys = self._secret_keys()
         try:
             said: Any = _serializer(keys).loads(text) if keys else None
         except BadData:
@@ -168,13 +169,6 @@ class Tickets:
         if engine.hub.position == START:
             return (_now_ms(), 0)
         return engine.hub.position
-
-    def _keys(self) -> list[Any]:
-        """The secret keys; the last one signs, as Flask has it for the session."""
-        app = self._app()
-        if app is None or not app.secret_key:
-            return []
-        return [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), app.secret_key]
 
 
 def _serializer(keys: list[Any]) -> URLSafeSerializer:
