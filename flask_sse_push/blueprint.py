@@ -53,7 +53,7 @@ def stream() -> Response:
 def acknowledge() -> tuple[Response, int] | Response:
     """Remove events from the current user's mailbox.
 
-    The JSON body has ``ids``, for these single events, or ``id``, for all up to it.
+    The JSON body has ``ids``, the single events, or ``id``, the last of all events.
     """
     state = current_state()
     user_id, ticket = authenticate(state)
@@ -68,7 +68,7 @@ def acknowledge() -> tuple[Response, int] | Response:
     for id in ids:
         position = backend.parse_cursor(without_mark(id))
         if position is None:
-            abort(400, f"{str(id)[:40]!r} is no id of an event. Send {_ACK_BODY}.")
+            abort(400, f"{str(id)[:40]!r} is not an event id. Send {_ACK_BODY}.")
         positions.append(position)
     if ticket is not None:
         with _refusing():
@@ -84,7 +84,7 @@ def acknowledge() -> tuple[Response, int] | Response:
 
 
 def _read_acknowledged() -> tuple[list[Any], bool]:
-    """The ids in the body, and whether the one that is there means all up to it."""
+    """The event ids in the body, and whether it means all events up to the one id."""
     if request.content_length is None:
         abort(411, "Send the body with a Content-Length.")
     if request.content_length > _MAX_ACK_BYTES:

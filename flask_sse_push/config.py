@@ -158,7 +158,7 @@ class Config:
 
     @property
     def marks_unread(self) -> bool:
-        """Whether the ids of events in a mailbox say that they are there."""
+        """Whether the ids of mailbox events are marked, for clients to acknowledge."""
         return self.acknowledge == "explicit" and self.mailbox_size > 0
 
     @classmethod

@@ -116,20 +116,19 @@ class SSEPush(Verbs):
         *,
         resume_seconds: float = 3_600,
     ) -> str:
-        """Make a ticket: ``/sse/stream?ticket=…`` opens this user's stream with it.
+        """Make a ticket that opens this user's stream: ``/sse/stream?ticket=…``.
 
-        For places that send no cookie: pages of other origins, applications, devices.
-        It is signed with the application's secret key and nothing of it is stored, so
-        whoever has it can use it as often as they like while it holds. ``authorizer``
-        is asked at each use, ``user_loader`` and ``groups_loader`` are not.
-        :meth:`remove_client` voids the tickets that its user had been given until
-        then.
+        For clients without a cookie: pages of other origins, mobile apps, devices. A
+        ticket is signed with the application's secret key and is not stored, so it can
+        be used more than once while it is valid. The :meth:`authorizer` is called at
+        each use; ``user_loader`` and ``groups_loader`` are not. :meth:`remove_client`
+        makes the earlier tickets of its user invalid.
 
         :param groups: names of the groups that its streams join.
-        :param seconds: how long it opens streams; from 1 to a day.
-        :param resume_seconds: how long after that it may still resume, with a
-            ``Last-Event-ID`` that is no older than the ticket, and acknowledge such
-            events; from 0, for never, to a day.
+        :param seconds: how long it opens new streams; from 1 second to a day.
+        :param resume_seconds: how long after that it can still resume a stream with a
+            ``Last-Event-ID``, and acknowledge events, but none from before it was
+            issued; from 0 seconds to a day.
         :raises ConfigError: the application has no secret key.
         :raises EventError: an argument is not allowed.
         """

@@ -95,7 +95,7 @@ def test_acknowledging(app: Flask, sse: SSEPush, body: Any, status: int) -> None
     assert answer.is_json
     assert answer.json is not None
     assert answer.json == {"removed": 0} or answer.json["message"].startswith(
-        ("Send ", "'nonsense' is no id", "'5' is no id", "'None' is no", "'{}' is no")
+        ("Send ", "'nonsense' is not", "'5' is not", "'None' is not", "'{}' is not")
     )
 
 

@@ -11,35 +11,35 @@ from typing import Any
 from itsdangerous import BadData, URLSafeSerializer
 
 from ..delivery.resume import Resume
-from ..errors import ConfigError, EventError
+from ..errors import ConfigError, EventError, SSEPushError
 from ..events import START, Position, channel_member, group_channels, user_channel
 from .engine import Engine
 
 _SALT = "flask_sse_push.ticket"
-# A ticket stands in a URL, and URLs in logs.
+# A ticket is part of a URL, and URLs are logged.
 _MOST_SECONDS = 86_400.0
-# What fits into a request line together with the rest: gunicorn takes 4,094 bytes.
+# Leaves room for the rest of the request line: gunicorn takes 4,094 bytes.
 _MOST_CHARACTERS = 2_000
 # Longest wait, in seconds, for a worker that has just started to have read the log.
 _READY_SECONDS = 2.0
 
 _ASK_ANEW = (
-    "Ask the application for a new one, which it makes with sse.issue_ticket(), and "
+    "Get a new one from the application, which makes it with sse.issue_ticket(), and "
     "open the stream with ?ticket=<the new one>."
 )
 
 
-class TicketError(Exception):
-    """Raised when a ticket opens nothing; the text is fit to be shown to its holder."""
+class TicketError(SSEPushError):
+    """Raised when a ticket is not valid; the text is for the client that sent it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a ticket says, its signature checked.
+    """The contents of a ticket, whose signature has been checked.
 
     :param groups: names of the groups that its streams join.
-    :param issued: the place in the event log at which it was issued.
-    :param is_expired: whether it opens no new stream any more, and only resumes one.
+    :param issued: the newest position in the event log when it was issued.
+    :param is_expired: whether it can only resume a stream, and not open a new one.
     """
 
     user_id: str
@@ -49,22 +49,23 @@ class Ticket:
 
     @property
     def not_before(self) -> Position:
-        """The place in the log before which its holder gets nothing."""
+        """The position before which its streams get no events."""
         return self.issued if self.is_expired else START
 
     def require_resumed(self, cursor: Position | None) -> None:
-        """Check that it opens a stream.
+        """Check that it may open a stream.
 
-        :param cursor: where the client resumes; ``None`` for one that begins.
+        :param cursor: the position from which the client resumes; ``None`` if it has
+            none.
         :raises TicketError: it has expired.
         """
         if self.is_expired and cursor is None:
             raise TicketError(f"This ticket has expired. {_ASK_ANEW}")
 
     def require_own(self, positions: Iterable[Position]) -> None:
-        """Check that it allows to acknowledge events.
+        """Check that it may acknowledge events.
 
-        :raises TicketError: it has expired, and one of them is older than it.
+        :raises TicketError: it has expired, and one of the events is older than it.
         """
         if self.is_expired and any(position <= self.issued for position in positions):
             raise TicketError(f"This ticket has expired. {_ASK_ANEW}")
@@ -73,9 +74,9 @@ class Ticket:
 class Tickets:
     """Issues tickets of one application, and reads them.
 
-    :param secret_keys: gives the application's secret keys, of which the last one
-        signs; none where it has none.
-    :param engine: gives the running parts of this process.
+    :param secret_keys: returns the application's secret keys, the one that signs last;
+        an empty list if it has none.
+    :param engine: returns the application's engine in this process.
     """
 
     def __init__(
@@ -99,8 +100,8 @@ class Tickets:
         keys = self._secret_keys()
         if not keys:
             raise ConfigError(
-                "A ticket is signed with the application's secret key, and there is "
-                "none: set app.secret_key, or SECRET_KEY in its configuration."
+                "The application has no secret key to sign tickets with: set "
+                "app.secret_key, or SECRET_KEY in its configuration."
             )
         user = channel_member(user_channel(user_id))
         names = [channel_member(channel) for channel in group_channels(groups)]
@@ -117,11 +118,11 @@ class Tickets:
         return text
 
     def read(self, text: str) -> Ticket:
-        """What a ticket says.
+        """Check a ticket and read its contents.
 
-        :param text: nothing is assumed about it.
-        :raises TicketError: it is forged, of another application, or too old, or its
-            user's clients were removed since.
+        :param text: the ticket as a client sent it; can be anything.
+        :raises TicketError: it is forged, from another application or too old, or the
+            user's clients have been removed since.
         """
         keys = self._secret_keys()
         try:
@@ -130,7 +131,8 @@ class Tickets:
             said = None
         if said is None:
             raise TicketError(
-                f"This is no ticket of this application, or not all of it. {_ASK_ANEW}"
+                "This is not a ticket of this application, or not a whole one. "
+                f"{_ASK_ANEW}"
             )
         user_id, groups, issued_ms, fresh_ms, resume_ms, *issued = said
         age = _now_ms() - issued_ms
@@ -139,16 +141,16 @@ class Tickets:
         ticket = Ticket(user_id, tuple(groups), tuple(issued), age > fresh_ms)
         if self._engine().hub.removals.has_after(user_channel(user_id), ticket.issued):
             raise TicketError(
-                "The clients of this ticket's user were removed since it was issued. "
-                f"{_ASK_ANEW}"
+                "The clients of this user have been removed since this ticket was "
+                f"issued. {_ASK_ANEW}"
             )
         return ticket
 
     def resumed(self, last_event_id: str | None) -> Position | None:
-        """The position that a client of this log resumes from.
+        """The position from which a client resumes.
 
-        ``None`` for an id that says nothing here, such as one from the future, with
-        which a stream would begin anew.
+        ``None`` if the id is not from this event log, for example because it is in the
+        future: a stream would start with the whole mailbox then.
         """
         engine = self._engine()
         if not last_event_id:
@@ -162,7 +164,7 @@ class Tickets:
         return None if resume.is_lost else resume.cursor
 
     def _position(self) -> Position:
-        """The place in the log now, as far as this process knows it."""
+        """The newest position in the event log that this process knows."""
         engine = self._engine()
         if engine.hub.position == START:
             engine.backend.wait_ready(_READY_SECONDS)

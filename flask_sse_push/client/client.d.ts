@@ -1,23 +1,23 @@
-/** Types of client.js, the browser's side of flask_sse_push. */
+/** Types of client.js, the browser client of flask_sse_push. */
 
-/** Reconnecting is "waiting"; "connecting" is only before the first answer. */
+/** "connecting" is only before the first answer; later reconnecting is "waiting". */
 export type State = "connecting" | "open" | "waiting" | "closed";
 
 /**
- * Why a stream is closed: the server ended it on purpose ("removed"), will not open
- * it ("refused": status 204, 401 or 403), or `close()` was called.
+ * Why a stream is closed: the server removed the client ("removed"), refused to open
+ * the stream ("refused": status 204, 401 or 403), or `close()` was called ("closed").
  */
 export type Reason = "removed" | "refused" | "closed";
 
-/** Events after `since` and up to `oldest` are no longer kept: fetch afresh. */
+/** Events after `since` and up to `oldest` may be missing: load the data again. */
 export interface Gap {
-  /** Where the client had got to; null where that is unknown. */
+  /** The last event id that the client had; null if unknown. */
   since: string | null;
-  /** Nothing is missing after this id; null where that is unknown. */
+  /** No event after this id is missing; null if unknown. */
   oldest: string | null;
 }
 
-/** The server ends this connection; only after "removed" it stays ended. */
+/** The server closes this connection. The client reconnects, except after "removed". */
 export interface Closing {
   reason: "removed" | "shutdown" | "age" | "overflow" | (string & {});
 }
@@ -28,8 +28,8 @@ export interface ControlEvents {
 }
 
 /**
- * `data` is the event's JSON, decoded. A handler may be async: the event counts as
- * dealt with once it has ended without an error. What it returns is ignored.
+ * `data` is the event's decoded JSON. A handler may be async: the event is handled when
+ * the handler has ended without an error. What it returns is ignored.
  */
 export type Handler<Data> = (data: Data, event: MessageEvent<string>) => unknown;
 
@@ -38,27 +38,27 @@ export type Handlers<Events> = {
 };
 
 /**
- * A value, or a function that gives it and is asked anew at each attempt to connect,
- * once more after a 401, and after an acknowledgement was answered with 401. Where it
+ * A value, or a function that returns it, which is called at each attempt to connect,
+ * once more after a 401, and after an acknowledgement was answered with 401. If it
  * throws, the attempt has failed, and the next one follows later.
  */
 export type Renewable<Value> = Value | (() => Value | Promise<Value>);
 
 export interface Options<Events = Record<string, any>> {
-  /** Handlers by event name, as `Push.on`. */
+  /** Handlers by event name, as for `Push.on`. */
   events?: Handlers<Events & ControlEvents>;
-  /** Headers for the stream and acknowledgements; they need the transport "fetch". */
+  /** Headers for the stream and acknowledgements; the stream is then read with fetch. */
   headers?: Renewable<HeadersInit>;
-  /** "fetch" reads the stream without EventSource. Default: only where headers are. */
+  /** "fetch" reads the stream with fetch instead of EventSource. */
   transport?: "fetch";
   /**
-   * Where the server has `SSE_PUSH_ACKNOWLEDGE = "explicit"`: acknowledge by itself each
-   * event of the mailbox that its handlers have dealt with. Default: true.
+   * If the server has `SSE_PUSH_ACKNOWLEDGE = "explicit"`: acknowledge each event of the
+   * mailbox automatically when its handlers have handled it. Default: true.
    */
   acknowledge?: boolean;
-  /** Default: `ack` beside the stream, with the stream's query. */
+  /** Default: `ack`, relative to the stream's URL, with the stream's query. */
   acknowledgeUrl?: string;
-  /** Send cookies to another origin too, as EventSource has it. Default: false. */
+  /** Send cookies to other origins too, as for EventSource. Default: false. */
   withCredentials?: boolean;
 }
 
@@ -71,7 +71,7 @@ export interface Push<Events = Record<string, any>> {
   readonly reason: Reason | null;
   /** The id of the newest event received, "" before the first. */
   readonly lastEventId: string;
-  /** Returns a function that takes the handler off again. */
+  /** Returns a function that removes the handler. */
   on<Name extends keyof ControlEvents>(
     name: Name,
     handler: Handler<ControlEvents[Name]>,
@@ -80,18 +80,18 @@ export interface Push<Events = Record<string, any>> {
     name: Name,
     handler: Handler<Events[Name]>,
   ): () => void;
-  /** Called now and at each change. Returns a function that takes it off again. */
+  /** Called now and at each change. Returns a function that removes the handler. */
   onState(handler: (state: State, reason: Reason | null) => void): () => void;
   /**
-   * Take from the user's mailbox all events up to an id, or those of a list of ids.
-   * Resolves to whether the server accepted.
+   * Acknowledge all events up to an id, or the single events of a list of ids, so that
+   * the server removes them from the user's mailbox. Resolves to whether it accepted.
    */
   acknowledge(id: string | string[]): Promise<boolean>;
-  /** End the stream for good. */
+  /** Close the stream and do not reconnect. */
   close(): void;
 }
 
-/** @param url where the stream is, relative to the page. Default: "/sse/stream". */
+/** @param url the stream's URL, relative to the page. Default: "/sse/stream". */
 export function connect<Events = Record<string, any>>(
   url?: Renewable<string | URL>,
   options?: Options<Events>,

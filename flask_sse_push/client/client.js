@@ -1,5 +1,5 @@
 /**
- * The browser's side of flask_sse_push: an EventSource that does not give up.
+ * The browser client of flask_sse_push: an EventSource that does not give up.
  *
  *     <script type="module">
  *       import { connect } from "/sse/client.js";
@@ -9,9 +9,9 @@
  *       push.onState((state) => console.log(state));
  *     </script>
  *
- * EventSource comes back by itself after a lost connection, but ends for ever at any
- * status other than 200 (WHATWG HTML, 9.2.3 "fail the connection"). `connect` starts a
- * new one, with back-off and jitter, from the newest event it has seen.
+ * EventSource reconnects after a lost connection, but stops for good at any status other
+ * than 200 (WHATWG HTML, 9.2.3 "fail the connection"). `connect` then opens a new one,
+ * with back-off and jitter, and resumes after the newest event it has received.
  */
 
 const CONTROL = "sse-push-";
@@ -22,20 +22,20 @@ const CLOSED = 2; // EventSource.CLOSED
 
 const FIRST_DELAY_MS = 800;
 const LONGEST_DELAY_MS = 20000;
-/** A stream that stood so long was no failure. */
+/** A stream that was open for longer than this is not counted as a failure. */
 const STEADY_MS = 5000;
-// One event may make many pages acknowledge: they spread over a few seconds.
+// Many pages may get an event at once: a random delay spreads their requests.
 const ACKNOWLEDGE_MS = 500;
 const ACKNOWLEDGE_SPREAD_MS = 1500;
 const MOST_ACKNOWLEDGED = 500;
 
-/** Statuses that mean no later attempt will be answered differently. */
+/** Statuses after which another attempt would get the same answer. */
 const FINAL_STATUSES = new Set([204, 401, 403]);
 
-/** Ids are times of the server's log; "m" marks what its mailbox has acknowledged. */
+/** Ids are positions in the server's event log; "m" marks an event of the mailbox. */
 const ID = /^(\d+-\d+)(m?)$/;
 
-/** Open a stream of events; client.d.ts says what everything means. */
+/** Open a stream of events; client.d.ts documents it. */
 export function connect(url = "/sse/stream", options = {}) {
   return new Push(url, options);
 }
@@ -45,7 +45,7 @@ class Push {
   #options;
   #isRenewable;
   #credentials;
-  // What the functions gave when they were last asked.
+  // What the functions returned at the last attempt.
   #place = null;
   #headers;
   #source = null;
@@ -59,8 +59,8 @@ class Push {
   #state = "connecting";
   #reason = null;
   #wasOpen = false;
-  // Two marks, because a gap forgets the one and not the other: where to resume, and
-  // up to where events count as seen.
+  // The id to resume from, and the newest event seen, by which repeated events are
+  // recognized. They are separate because a gap resets only the second.
   #cursor = "";
   #seen = null;
   #acknowledger = new Acknowledger((ids) => this.#post({ ids }));
@@ -117,7 +117,7 @@ class Push {
     this.#end("closed");
   }
 
-  /** Ask the functions that may have been given where to go, and with which headers. */
+  /** Get the URL and the headers, from functions if these were given. */
   async #ask() {
     const { headers } = this.#options;
     const [url, fresh] = await Promise.all([valueOf(this.#url), valueOf(headers)]);
@@ -130,7 +130,7 @@ class Push {
     this.#timer = null;
     const attempt = ++this.#attempt;
     this.#source?.close();
-    // Fetch also knows the ids that came with no event.
+    // FetchSource also knows ids that came without an event.
     this.#cursor = ID.exec(this.#source?.lastEventId)?.[1] ?? this.#cursor;
     try {
       await this.#ask();
@@ -142,8 +142,8 @@ class Push {
   }
 
   #start() {
-    // A cursor set by an id without data is the old EventSource's secret: with no event
-    // received, what came in between is unknown, and that is a gap.
+    // An id without data sets the cursor inside EventSource, where it cannot be read. If
+    // no event was received, the new EventSource cannot resume, so this reports a gap.
     const blind = this.#wasOpen && !this.#cursor;
     const url = new URL(this.#place);
     if (this.#cursor) url.searchParams.set("lastEventId", this.#cursor);
@@ -166,9 +166,9 @@ class Push {
       source.addEventListener("open", () => source.dispatchEvent(gap), { once: true });
     }
     source.addEventListener("error", (event) => {
-      // An event of the stream may bear the name "error" as well.
+      // An event of the stream may have the name "error", too.
       if (event instanceof MessageEvent) return;
-      // EventSource comes back by itself, but with what it was given at first.
+      // EventSource reconnects by itself, but with its first URL.
       if (source.readyState === CLOSED || this.#isRenewable) this.#lost(source);
       else this.#setState("waiting");
     });
@@ -178,17 +178,17 @@ class Push {
   }
 
   #listen(name) {
-    // To add a listener twice is to add it once.
+    // A listener that is added twice is called once.
     this.#source.addEventListener(name, this.#receive);
   }
 
-  /** Come again later; not at all where the status says that it is of no use. */
+  /** Reconnect later, unless the status says that this would be of no use. */
   async #lost(source) {
     const isFailed = source.readyState === CLOSED;
     source.close();
     this.#later(source.retry);
     let { status } = source;
-    // EventSource does not tell the status that it met.
+    // EventSource hides the status it got, so ask for it.
     if (isFailed) status ??= await statusOf(source.url, this.#credentials);
     if (this.#source !== source || this.#state === "closed") return;
     if (status === 401 && this.#isRenewable && !this.#isRenewed) {
@@ -228,14 +228,14 @@ class Push {
       call(handler, data, event),
     );
     if (type === CLOSING && data?.reason === "removed") this.#end("removed");
-    // Acknowledged is what all of its handlers have dealt with, once they have.
+    // An event is acknowledged when all its handlers have ended without an error.
     if (!mark || control || !done.length || this.#options.acknowledge === false) return;
     if ((await Promise.all(done)).every(Boolean)) this.#acknowledger.add(id);
   };
 
   /**
-   * An event without an id of its own bears the id of the one before it, so an equal
-   * id alone does not make a repetition.
+   * Whether the event was received before. An event without an id has the id of the one
+   * before it, so comparing ids is not enough.
    */
   #isRepeated(id, { type, data }) {
     const seen = this.#seen;
@@ -244,21 +244,21 @@ class Push {
     return order < 0 || (order === 0 && type === seen.type && data === seen.data);
   }
 
-  /** The network or the page is back: do not sit out the delay. */
+  /** The network or the page is back: reconnect now, without waiting for the delay. */
   #wake = () => {
     if (document.visibilityState !== "hidden" && this.#timer) this.#open();
   };
 
   #flush = () => this.#acknowledger.flush();
 
-  /** The status that an acknowledgement is answered with; 0 when there is no answer. */
+  /** Send an acknowledgement; returns the status, 0 if there is no answer. */
   async #post(body) {
     const { acknowledgeUrl } = this.#options;
     try {
       if (!this.#place) await this.#ask();
       for (let isLast = !this.#isRenewable; ; isLast = true) {
         const url = new URL(acknowledgeUrl ?? "ack", this.#place);
-        // A token in the stream's query counts here, too.
+        // The stream's query may hold a token.
         if (!acknowledgeUrl) url.search = this.#place.search;
         const headers = new Headers(this.#headers);
         headers.set("Content-Type", "application/json");
@@ -299,7 +299,7 @@ class Push {
   }
 }
 
-/** Collects ids and sends them together; what could not be sent is sent again. */
+/** Sends ids together after a delay, and again if they could not be sent. */
 class Acknowledger {
   #send;
   #ids = new Set();
@@ -323,7 +323,7 @@ class Acknowledger {
     for (const id of ids) this.#ids.delete(id);
     const status = await this.#send(ids);
     if (status >= 400 && status < 500 && status !== 429) {
-      this.#ids = null; // No later request will be answered differently.
+      this.#ids = null; // A later request would get the same answer.
     } else if (status !== 200) {
       for (const id of ids) this.#ids?.add(id);
       this.#failures += 1;
@@ -342,8 +342,8 @@ class Acknowledger {
 }
 
 /**
- * One attempt of an EventSource by fetch, which can send headers and tells the status.
- * It does not come back by itself; `retry` is what the server asked for.
+ * What EventSource is, by fetch, which sends headers and shows the status. It does not
+ * reconnect by itself; `retry` is the time that the server asked for.
  */
 class FetchSource extends EventTarget {
   readyState = 0;
@@ -371,13 +371,13 @@ class FetchSource extends EventTarget {
       if (response.status === 200 && /^text\/event-stream\b/i.test(type)) {
         this.readyState = 1;
         this.dispatchEvent(new Event("open"));
-        // The decoder takes off a BOM and joins characters that are split.
+        // The decoder removes a BOM and joins split characters.
         const text = response.body.pipeThrough(new TextDecoderStream()).getReader();
         const parse = this.#parser();
         for (let part; !(part = await text.read()).done; ) parse(part.value);
       }
     } catch {
-      // The connection was lost, or there was none.
+      // There was no connection, or it was lost.
     }
     if (this.readyState === CLOSED) return;
     this.close();
@@ -415,7 +415,7 @@ class FetchSource extends EventTarget {
   }
 }
 
-/** The status a stream would get; 0 when there is no answer. */
+/** The status that a request for the stream gets; 0 if there is no answer. */
 async function statusOf(url, credentials) {
   try {
     const response = await fetch(url, { method: "HEAD", credentials, cache: "no-store" });
@@ -444,8 +444,8 @@ function decode(text) {
 }
 
 /**
- * Whether a handler has done its work. Its error is its own: it reaches the console,
- * not the other handlers.
+ * Call a handler; returns whether it ended without an error. An error is reported to
+ * the console, so that the other handlers still run.
  */
 async function call(handler, ...values) {
   try {

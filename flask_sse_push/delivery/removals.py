@@ -1,4 +1,4 @@
-"""Whose connections were removed of late, so that no old ticket lets them in again."""
+"""Users whose clients were removed lately, so that their old tickets are refused."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _MOST = 10_000
 
 
 class Removals:
-    """The newest removal of each user. Not safe for threads; the hub guards writing.
+    """The newest removal of each user. Not thread-safe; the hub's lock guards writing.
 
-    :param most: users that are remembered. Past this many, the oldest removals are
-        joined into one that holds for everybody.
+    :param most: the number of users to remember. Beyond it, the oldest removal is
+        forgotten and counts for every user instead.
     """
 
     def __init__(self, most: int = _MOST) -> None:
@@ -29,5 +29,5 @@ class Removals:
             _, self._base = self._newest.popitem(last=False)
 
     def has_after(self, user: Channel, position: Position) -> bool:
-        """Whether a user may have been removed after a place in the log."""
+        """Whether a user may have been removed after a position in the event log."""
         return max(self._newest.get(user, START), self._base) > position

@@ -88,8 +88,8 @@ class Streams:
 
         :param user_id: the user whose events are sent; ``None`` for broadcasts only.
         :param groups: names of the groups that the stream joins.
-        :param not_before: a client that resumes from an earlier position gets the events
-            after this one, and is told of the gap.
+        :param not_before: a client that resumes from an earlier position gets only the
+            events after this one, and is told of the gap.
         :raises NotAcceptable: the client does not accept an event stream (status 406).
         :raises EventError: the user id or a group name is not allowed.
         :raises ConfigError: the server was started in a way that cannot serve streams.

@@ -56,13 +56,13 @@ class Event:
 
     @property
     def is_for_mailbox(self) -> bool:
-        """Whether it waits in its user's mailbox."""
+        """Whether the user's mailbox keeps it."""
         return self.store and is_user_channel(self.target)
 
     def at(self, position: Position, *, marks_unread: bool = False) -> Entry:
         """The encoded event log entry of this event at a position.
 
-        :param marks_unread: whether the id says that the event is in a mailbox.
+        :param marks_unread: whether to mark the id if the event is for a mailbox.
         """
         id = format_id(position)
         if marks_unread and self.is_for_mailbox:
@@ -111,7 +111,7 @@ def read_entry(
 ) -> Entry | Removal:
     """Make an entry of an event that was read from the event log.
 
-    :param marks_unread: as in :meth:`Event.at`.
+    :param marks_unread: as for :meth:`Event.at`.
     :raises EventError: it is a control event of an unknown kind or with bad data.
     """
     if event.channel != CONTROL:

@@ -12,7 +12,7 @@ Position = tuple[int, int]
 #: The position before every entry.
 START: Final[Position] = (0, 0)
 
-#: Behind the id of an event that waits in its user's mailbox to be acknowledged.
+#: At the end of the id of an event that its user's mailbox keeps until acknowledged.
 UNREAD_MARK: Final = "m"
 
 _POSITION = re.compile(r"(\d{1,16})-(\d{1,16})", re.ASCII)
@@ -24,9 +24,9 @@ def format_id(position: Position) -> str:
 
 
 def without_mark(id: object) -> str:
-    """An id as a client got it, without the mark that it may have.
+    """An event id without the mark that it may have.
 
-    :param id: as a client sent it; what is no text gives an empty one.
+    :param id: the id as a client sent it; ``""`` is returned if it is not text.
     """
     return id.removesuffix(UNREAD_MARK) if isinstance(id, str) else ""
 

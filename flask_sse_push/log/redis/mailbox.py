@@ -22,7 +22,7 @@ class Mailbox:
     """What users have not acknowledged: one stream for each, with the log's ids.
 
     :param seconds: age from which an event is no longer given out.
-    :param marks_unread: whether the ids of its events say that they are in it.
+    :param marks_unread: as for :meth:`Event.at`.
     """
 
     def __init__(

@@ -68,7 +68,7 @@ class LogReader:
     """Hands the log to a receiver, in order, for as long as it is not stopped.
 
     :param seconds: age from which entries may be trimmed, counted from the newest.
-    :param marks_unread: as in :meth:`Event.at`.
+    :param marks_unread: as for :meth:`Event.at`.
     :param on_connected: called each time it has connected.
     """
 
