@@ -139,7 +139,10 @@ class Tickets:
         if age > fresh_ms + resume_ms:
             raise TicketError(f"This ticket has expired. {_ASK_ANEW}")
         ticket = Ticket(user_id, tuple(groups), tuple(issued), age > fresh_ms)
-        if self._engine().hub.removals.has_after(user_channel(user_id), ticket.issued):
+        engine = self._engine()
+        # A worker that has just started has not read of any removal yet.
+        engine.backend.wait_ready(_READY_SECONDS)
+        if engine.hub.removals.has_after(user_channel(user_id), ticket.issued):
             raise TicketError(
                 "The clients of this user have been removed since this ticket was "
                 f"issued. {_ASK_ANEW}"
@@ -166,8 +169,7 @@ class Tickets:
     def _position(self) -> Position:
         """The newest position in the event log that this process knows."""
         engine = self._engine()
-        if engine.hub.position == START:
-            engine.backend.wait_ready(_READY_SECONDS)
+        engine.backend.wait_ready(_READY_SECONDS)
         if engine.hub.position == START:
             return (_now_ms(), 0)
         return engine.hub.position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from flask.testing import FlaskClient
 from flask_sse_push import ConfigError, EventError, SSEPush
 from flask_sse_push.application import tickets
 from flask_sse_push.testing import ReceivedEvent, StreamReader
+from tests.support.clients import eventually
 
 Later = Callable[[float], None]
 
@@ -47,6 +49,10 @@ def refusal(client: FlaskClient, ticket: str, last_event_id: str | None = None) 
     head = client.head(f"/sse/stream?ticket={ticket}", headers=headers)
     assert head.status_code == 401
     return str(answer.json["message"])
+
+
+def is_refused(client: FlaskClient, ticket: str) -> bool:
+    return client.head(f"/sse/stream?ticket={ticket}").status_code == 401
 
 
 def texts(events: list[ReceivedEvent]) -> list[Any]:
@@ -197,6 +203,27 @@ def test_removing_a_user_voids_the_tickets_of_before(
     for ticket in (bob, sse.issue_ticket("ada")):
         with stream(client, ticket):
             pass
+
+
+@pytest.mark.redis
+def test_every_worker_refuses_the_tickets_of_a_removed_user(valkey_url: str) -> None:
+    """One that starts after the removal, too."""
+
+    def worker(name: str) -> tuple[SSEPush, FlaskClient]:
+        app = Flask(name)
+        app.config.update(SECRET_KEY="shared", SSE_PUSH_BACKEND_URL=valkey_url)
+        return SSEPush(app), app.test_client()
+
+    first, first_client = worker("first")
+    second, second_client = worker("second")
+    ticket = first.issue_ticket("ada")
+    with stream(second_client, ticket):
+        second.remove_client("ada")
+    for client in (first_client, second_client, worker("third")[1]):
+        eventually(partial(is_refused, client, ticket))
+        assert "have been removed" in refusal(client, ticket)
+    with stream(first_client, first.issue_ticket("ada")):
+        pass
 
 
 def test_keys_that_were_replaced_still_count(app: Flask, client: FlaskClient) -> None:
