@@ -133,15 +133,20 @@ class History:
         return len(done)
 
     def discard_each(self, name: str, positions: Collection[Position]) -> int:
-        """Remove single entries of a channel, which is no loss to anybody.
+        """Remove single entries of a channel without raising its floor.
 
-        :returns: entries removed.
+        A client that has dealt with one of them was told of what the channel had
+        forgotten before it, so that no longer counts as lost.
+
+        :returns: the number of entries removed.
         """
         channel = self._channels.get(name)
         if channel is None:
             return 0
         wanted = set(positions)
         done = [entry for entry in channel.entries if entry.position in wanted]
+        if done and channel.floor < done[-1].position:
+            channel.floor = START
         for entry in done:
             self._remove(channel, entry)
         return len(done)
