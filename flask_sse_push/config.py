@@ -27,6 +27,8 @@ SCHEMES = (
 _log = logging.getLogger("flask_sse_push")
 _ORIGINS = 'a list of origins such as "https://shop.example", or "*"'
 _PATH = re.compile(r"(/[^/\s<>?#]+)+")
+# RFC 9110, 5.1, without "*": with credentials a browser takes that for a name.
+_HEADER_NAME = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+")
 _Check = Callable[[Any], Any]
 
 
@@ -125,6 +127,16 @@ def _bare_origin(value: object) -> str | None:
     return f"{parts.scheme}://{host}" + ("" if is_usual else f":{port}")
 
 
+def _header_names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, (list, tuple, set, frozenset)) or not all(
+        isinstance(name, str) and _HEADER_NAME.fullmatch(name) for name in value
+    ):
+        raise _Refused('a list of names of headers such as "X-Tenant"')
+    return tuple(value)
+
+
 def _rate_limit(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise _Refused('text such as "5/minute", or None')
@@ -150,6 +162,7 @@ class Config:
     log_size: int = _key(100_000, _whole(1))
     mailbox_size: int = _key(100, _whole(0))
     mailbox_seconds: float = _key(7 * 86_400.0, _seconds())
+    acknowledge: str = _key("delivered", _one_of("delivered", "explicit"))
     retained_size: int = _key(100, _whole(1))
     retained_seconds: float = _key(7 * 86_400.0, _seconds())
     presence_grace_seconds: float = _key(5.0, _seconds())
@@ -159,6 +172,7 @@ class Config:
     max_connections_per_user: int | None = _key(None, _whole(1, optional=True))
     max_connection_seconds: float | None = _key(None, _seconds(optional=True))
     cors_origins: tuple[str, ...] = _key((), _origins)
+    cors_headers: tuple[str, ...] = _key((), _header_names)
     rate_limit: str | None = _key(None, _rate_limit)
     outbox_size: int = _key(10_000, _whole(1))
     strict_events: bool = _key(False, _one_of(True, False))
@@ -168,6 +182,11 @@ class Config:
     def is_memory(self) -> bool:
         """Whether the event log is in the memory of one process."""
         return self.backend_url[:7].lower() == "memory:"
+
+    @property
+    def marks_unread(self) -> bool:
+        """Whether the ids of mailbox events are marked, for clients to acknowledge."""
+        return self.acknowledge == "explicit" and self.mailbox_size > 0
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Config:

@@ -77,6 +77,9 @@ class SSEPush(Verbs):
     def user_loader(self, function: _UserLoader) -> _UserLoader:
         """Register the function that returns the id of the user who opens a stream.
 
+        An anonymous client receives broadcasts, unless the :meth:`authorizer` refuses
+        it.
+
         :param function: called in the stream's request context; returns the user id, or
             ``None`` for an anonymous client.
         """
@@ -127,6 +130,33 @@ class SSEPush(Verbs):
             them up.
         """
         return current_state().engine.streams.respond(user_id, groups)
+
+    def issue_ticket(
+        self,
+        user_id: object,
+        groups: Iterable[str] = (),
+        seconds: float = 60,
+        *,
+        resume_seconds: float = 3_600,
+    ) -> str:
+        """Make a ticket that opens this user's stream: ``/sse/stream?ticket=…``.
+
+        For clients without a cookie: pages of other origins, mobile apps, devices. A
+        ticket is signed with the application's secret key and is not stored, so it can
+        be used more than once while it is valid. The :meth:`authorizer` is called at
+        each use; ``user_loader`` and ``groups_loader`` are not. :meth:`remove_client`
+        makes the earlier tickets of its user invalid.
+
+        :param groups: names of the groups that its streams join.
+        :param seconds: how long it opens new streams; from 1 second to a day.
+        :param resume_seconds: how long after that it can still resume a stream with a
+            ``Last-Event-ID``, and acknowledge events, but none from before it was
+            issued; from 0 seconds to a day.
+        :raises ConfigError: the application has no secret key.
+        :raises EventError: an argument is not allowed.
+        """
+        tickets = self._state().tickets
+        return tickets.issue(user_id, groups, seconds, resume_seconds)
 
     def health(self) -> dict[str, Any]:
         """The state of the extension, as a dict that can be sent as JSON.

@@ -32,6 +32,7 @@ from ..signals import (
 )
 from .engine import Engine
 from .presence import PresenceTeller
+from .tickets import Tickets
 
 EXTENSION = "sse_push"
 
@@ -69,6 +70,7 @@ class State:
             announce=self._announce,
         )
         self._app = weakref.ref(app)
+        self.tickets = Tickets(self._secret_keys, lambda: self.engine)
         self._engine: Engine | None = None
         self._engine_pid = 0
         self._lock = native_lock()
@@ -115,6 +117,13 @@ class State:
                 "returns the current user's id with @sse.user_loader, or open the "
                 "stream in a route of your own with sse.stream_response(user_id)."
             )
+
+    def _secret_keys(self) -> list[Any]:
+        """The keys that sign, the present one last, as Flask has it for the session."""
+        app = self._app()
+        if app is None or not app.secret_key:
+            return []
+        return [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), app.secret_key]
 
     def _rate_windows(self) -> RateWindows:
         return self.engine.backend.rate_windows()

@@ -16,6 +16,7 @@ from ..events import (
     Gap,
     Membership,
     Position,
+    Removal,
     encode_cursor,
     encode_gap,
     encode_retry,
@@ -28,6 +29,7 @@ from .fanout import FanOut
 from .heartbeat import Heartbeat
 from .membership import Watch, Watches, apply_changes, was_member
 from .registry import Registry
+from .removals import Removals
 from .resume import Resume
 
 _log = logging.getLogger("flask_sse_push")
@@ -69,6 +71,7 @@ class Hub:
             most_bytes=config.history_bytes,
         )
         self.registry = Registry()
+        self.removals = Removals()
         #: The position of the newest entry that this process has read.
         self.position: Position = START
         self.is_shut_down = False
@@ -93,6 +96,8 @@ class Hub:
                 self.history.add(entry)
             elif isinstance(entry, Membership):
                 self._watches.note(entry)
+            elif isinstance(entry, Removal):
+                self.removals.note(entry)
             if not self.registry.count:
                 return
             self._fanout.put(entry)

@@ -18,6 +18,7 @@ from ..events import (
     START,
     Channel,
     Entry,
+    Position,
     channel_member,
     encode_comment,
     encode_retry,
@@ -80,6 +81,8 @@ class Streams:
         self,
         user_id: object = None,
         groups: Iterable[str] | Callable[[], Iterable[str]] = (),
+        *,
+        not_before: Position = START,
     ) -> Response:
         """Answer the current request with a stream.
 
@@ -88,6 +91,8 @@ class Streams:
         :param user_id: the user whose events are sent; ``None`` for broadcasts only.
         :param groups: names of the groups that the stream joins, or a function that
             returns them; then no change is missed while it looks them up.
+        :param not_before: a client that resumes from an earlier position gets only the
+            events after this one, and is told of the gap.
         :raises NotAcceptable: the client does not accept an event stream (status 406).
         :raises EventError: the user id or a group name is not allowed.
         :raises ConfigError: the server was started in a way that cannot serve streams.
@@ -106,7 +111,7 @@ class Streams:
         channels = group_channels(groups()) if callable(groups) else groups
         response = _response_class(current_app.response_class)()  # type: ignore[arg-type]
         response.opening = _Opening(
-            self, user_channel, channels, last_event_id(request), watch
+            self, user_channel, channels, last_event_id(request), not_before, watch
         )
         return response
 
@@ -121,7 +126,7 @@ class Streams:
         # Checked again: other streams may have opened since respond() was called.
         if reason := self.admission.refusal(opening.user_channel):
             return _busy(reason)(environ, start_response)
-        resume = self._read_resume(opening.last_event_id)
+        resume = self._read_resume(opening.last_event_id).not_before(opening.not_before)
         try:
             missed = self._missed(opening, resume)
         except BackendError:
@@ -228,6 +233,7 @@ class _Opening:
     user_channel: Channel | None
     groups: tuple[Channel, ...]
     last_event_id: str | None
+    not_before: Position
     watch: Watch | None
 
     @property

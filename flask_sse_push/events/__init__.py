@@ -28,7 +28,14 @@ from .codec import (
 )
 from .dumps import html_text, own_dump
 from .event import Control, Entry, Event, Gap, Membership, Removal, read_entry
-from .positions import START, Position, format_id, parse_id
+from .positions import (
+    START,
+    UNREAD_MARK,
+    Position,
+    format_id,
+    parse_id,
+    without_mark,
+)
 from .serialization import json_encoder, timestamp, to_json
 from .text import id_text, plain, retain_key
 
@@ -39,6 +46,7 @@ __all__ = [
     "GAP",
     "RESERVED_PREFIX",
     "START",
+    "UNREAD_MARK",
     "Channel",
     "Control",
     "Entry",
@@ -72,4 +80,5 @@ __all__ = [
     "to_json",
     "user_channel",
     "user_channels",
+    "without_mark",
 ]

@@ -6,9 +6,17 @@ import json
 from dataclasses import dataclass
 
 from ..errors import EventError
-from .channels import ALL, CONTROL, Channel, group_channel, parse_channel, user_channel
+from .channels import (
+    ALL,
+    CONTROL,
+    Channel,
+    group_channel,
+    is_user_channel,
+    parse_channel,
+    user_channel,
+)
 from .codec import encode, require_event_name
-from .positions import Position, format_id
+from .positions import UNREAD_MARK, Position, format_id
 from .serialization import to_json
 from .text import require_encodable
 
@@ -52,9 +60,20 @@ class Event:
         """The channel, which has been checked."""
         return Channel(self.channel)
 
-    def at(self, position: Position) -> Entry:
-        """The encoded event log entry of this event at a position."""
-        frame = encode(self.name, self.data, format_id(position))
+    @property
+    def is_for_mailbox(self) -> bool:
+        """Whether the user's mailbox keeps it."""
+        return self.store and is_user_channel(self.target)
+
+    def at(self, position: Position, *, marks_unread: bool = False) -> Entry:
+        """The encoded event log entry of this event at a position.
+
+        :param marks_unread: whether to mark the id if the event is for a mailbox.
+        """
+        id = format_id(position)
+        if marks_unread and self.is_for_mailbox:
+            id += UNREAD_MARK
+        frame = encode(self.name, self.data, id)
         return Entry(
             position, self.target, frame, self.store, self.coalesce, self.retain
         )
@@ -136,13 +155,16 @@ class Gap:
     position: Position
 
 
-def read_entry(event: Event, position: Position) -> Entry | Control:
+def read_entry(
+    event: Event, position: Position, *, marks_unread: bool = False
+) -> Entry | Control:
     """Make an entry of an event that was read from the event log.
 
+    :param marks_unread: as for :meth:`Event.at`.
     :raises EventError: it is a control event of an unknown kind or with bad data.
     """
     if event.channel != CONTROL:
-        return event.at(position)
+        return event.at(position, marks_unread=marks_unread)
     if event.name == _REMOVE:
         return Removal(position, user_channel(event.data))
     if event.name in (_JOIN, _LEAVE):

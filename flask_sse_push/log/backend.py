@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from ..events import (
@@ -179,6 +179,14 @@ class Backend(ABC):
     @abstractmethod
     def acknowledge(self, user_id: str, up_to: Position) -> int:
         """Remove the entries up to a position from the mailbox.
+
+        :returns: the number of events removed.
+        :raises BackendError: the backend cannot be reached.
+        """
+
+    @abstractmethod
+    def acknowledge_ids(self, user_id: str, positions: Collection[Position]) -> int:
+        """Remove single events from the mailbox; what is not in it is ignored.
 
         :returns: the number of events removed.
         :raises BackendError: the backend cannot be reached.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from ..config import Config
@@ -45,6 +45,7 @@ class MemoryBackend(Backend):
         self._grace = config.presence_grace_seconds
         self._last: Position = (time.time_ns() // 1_000_000, 0)
         self._nonces: OrderedDict[str, Position] = OrderedDict()
+        self._marks_unread = config.marks_unread
         self._mailbox_size = config.mailbox_size
         self._mailbox = History(
             size=max(config.mailbox_size, 1),
@@ -89,7 +90,7 @@ class MemoryBackend(Backend):
             self._nonces[event.nonce] = position
             if len(self._nonces) > _MAX_NONCES:
                 self._nonces.popitem(last=False)
-        entry = read_entry(event, position)
+        entry = read_entry(event, position, marks_unread=self._marks_unread)
         if isinstance(entry, Entry):
             self._keep_unread(entry)
             self._retained.keep(entry)
@@ -109,6 +110,10 @@ class MemoryBackend(Backend):
     def acknowledge(self, user_id: str, up_to: Position) -> int:
         with self._lock:
             return self._mailbox.discard(user_channel(user_id), up_to)
+
+    def acknowledge_ids(self, user_id: str, positions: Collection[Position]) -> int:
+        with self._lock:
+            return self._mailbox.discard_each(user_channel(user_id), positions)
 
     def retained(
         self, channels: Sequence[Channel], after: Position = START

@@ -5,7 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from ..errors import EventError
-from ..events import Membership, Removal, channel_member, group_channel, id_text
+from ..events import (
+    Membership,
+    Removal,
+    channel_member,
+    group_channel,
+    id_text,
+    without_mark,
+)
 from ..log import Backend
 from .sender import Sender
 
@@ -96,7 +103,7 @@ class UserVerbs(ABC):
         :raises BackendError: the backend cannot be reached.
         """
         backend = self._get_backend()
-        position = backend.parse_cursor(event_id)
+        position = backend.parse_cursor(without_mark(event_id))
         if position is None:
             raise EventError(
                 f"{event_id!r} is not the id of an event: pass the id of an event that "

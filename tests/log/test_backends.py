@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -71,6 +72,10 @@ def texts(backend: Backend, user: str) -> list[str]:
     """The data of the events in a user's mailbox."""
     frames = [entry.frame.decode() for entry in backend.unread(user, START)]
     return [frame.split("data: ")[1].split("\n")[0] for frame in frames]
+
+
+def frames_end_with(receiver: Recorder, first_line: str) -> bool:
+    return bool(receiver.frames) and receiver.frames[-1].decode().startswith(first_line)
 
 
 def test_a_receiver_is_told_where_the_log_begins(start: Start) -> None:
@@ -169,6 +174,56 @@ def test_acknowledging_removes_up_to_and_including(start: Start) -> None:
     assert texts(backend, "1") == []
     assert texts(backend, "2") == ["other"]
     assert backend.acknowledge("nobody", positions[-1]) == 0
+
+
+def test_single_events_are_acknowledged(start: Start) -> None:
+    backend, _ = start()
+    positions = backend.append([to_user("1", text) for text in "abcde"])
+    backend.append([to_user("2", "other")])
+    assert backend.acknowledge_ids("1", [positions[3], positions[1]]) == 2
+    assert texts(backend, "1") == ["a", "c", "e"]
+    unknown = (positions[4][0] + 1, 0)
+    assert backend.acknowledge_ids("1", [positions[1], positions[0], unknown]) == 1
+    assert backend.acknowledge_ids("1", []) == 0
+    assert backend.acknowledge_ids("2", positions) == 0
+    assert backend.acknowledge_ids("nobody", positions) == 0
+    assert texts(backend, "1") == ["c", "e"]
+    assert backend.acknowledge("1", positions[4]) == 2
+    backend.append([to_user("1", "f")])
+    assert texts(backend, "1") == ["f"]
+
+
+def test_a_single_acknowledged_event_takes_its_repeat_along(start: Start) -> None:
+    backend, _ = start()
+    [first] = backend.append([to_user("1", "a", nonce="n")])
+    backend.append([to_user("1", "a", nonce="n"), to_user("1", "b", nonce="m")])
+    assert backend.acknowledge_ids("1", [first]) == 1
+    assert texts(backend, "1") == ["b"]
+
+
+def test_ids_say_what_is_to_be_acknowledged_where_a_page_has_to(start: Start) -> None:
+    events = [
+        Event(data="all"),
+        to_user("1", "own"),
+        Event(data="group", channel="group:g"),
+        to_user("1", "passing", store=False),
+    ]
+    for acknowledge, size, marks in [
+        ("explicit", 100, ["", "m", "", ""]),
+        ("delivered", 100, [""] * 4),
+        ("explicit", 0, [""] * 4),
+    ]:
+        backend, receiver = start(acknowledge=acknowledge, mailbox_size=size)
+        receiver.entries.clear()
+        ids = [format_id(position) for position in backend.append(events)]
+        expected = [f"id: {id}{mark}" for id, mark in zip(ids, marks, strict=True)]
+        *_, last = expected
+        eventually(partial(frames_end_with, receiver, last))
+        got = [frame.decode().split("\n")[0] for frame in receiver.frames[-4:]]
+        assert got == expected
+        unread = [e.frame.decode().split("\n")[0] for e in backend.unread("1", START)]
+        if size:
+            assert unread[-1] == expected[1]
 
 
 def test_an_acknowledged_event_takes_its_repeat_along(start: Start) -> None:

@@ -39,15 +39,22 @@ def may_open(user_id: str | None) -> bool:
     return user_id != "666"
 
 
-def create_app() -> Flask:
-    """Make it, configured by ``SSE_PUSH_*`` environment variables with JSON values."""
-    app = Flask(__name__)
+def environment_config() -> dict[str, Any]:
+    """The ``SSE_PUSH_*`` environment variables, whose values are JSON or text."""
+    config: dict[str, Any] = {}
     for name, text in os.environ.items():
         if name.startswith("SSE_PUSH_"):
             try:
-                app.config[name] = json.loads(text)
+                config[name] = json.loads(text)
             except ValueError:
-                app.config[name] = text
+                config[name] = text
+    return config
+
+
+def create_app() -> Flask:
+    """Make it, configured by ``SSE_PUSH_*`` environment variables with JSON values."""
+    app = Flask(__name__)
+    app.config.update(environment_config())
     sse.init_app(app)
 
     if path := os.environ.get("PRESENCE_FILE"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -54,7 +54,12 @@ class RedisBackend(Backend):
         self._retained = RetainedEvents(
             self._server, self._keys, config.retained_seconds
         )
-        self._mailbox = Mailbox(self._server, self._keys, config.mailbox_seconds)
+        self._mailbox = Mailbox(
+            self._server,
+            self._keys,
+            seconds=config.mailbox_seconds,
+            marks_unread=config.marks_unread,
+        )
         worker = uuid4().hex
         online = Online(self._server, self._keys, worker, config.presence_grace_seconds)
         self._presence = Presence(self._server, self._keys, worker, online)
@@ -69,6 +74,7 @@ class RedisBackend(Backend):
             receiver,
             size=self._config.log_size,
             seconds=self._config.history_seconds,
+            marks_unread=self._config.marks_unread,
             on_connected=self._presence.forget,
             retained=self._retained,
         )
@@ -90,6 +96,9 @@ class RedisBackend(Backend):
 
     def acknowledge(self, user_id: str, up_to: Position) -> int:
         return self._mailbox.acknowledge(user_id, up_to)
+
+    def acknowledge_ids(self, user_id: str, positions: Collection[Position]) -> int:
+        return self._mailbox.acknowledge_ids(user_id, positions)
 
     def retained(
         self, channels: Sequence[Channel], after: Position = START

@@ -69,6 +69,7 @@ class LogReader:
     """Hands the log to a receiver, in order, for as long as it is not stopped.
 
     :param seconds: age from which entries may be trimmed, counted from the newest.
+    :param marks_unread: as for :meth:`Event.at`.
     :param on_connected: called each time it has connected.
     :param retained: told where events are retained and where some may be missing.
     """
@@ -81,6 +82,7 @@ class LogReader:
         *,
         size: int,
         seconds: float,
+        marks_unread: bool,
         on_connected: Callable[[], None],
         retained: RetainedEvents,
     ) -> None:
@@ -93,6 +95,7 @@ class LogReader:
         # trimming is a full one.
         self._most = min(_MOST_ENTRIES, size)
         self._keep_ms = int(seconds * 1000)
+        self._marks_unread = marks_unread
         self._position: Position = START
         self._nonces = Nonces()
         self._backoff = Backoff()
@@ -227,7 +230,9 @@ class LogReader:
             elif self._nonces.is_new(event.nonce):
                 if event.retain is not None:
                     self._retained.note()
-                self._receiver.deliver(read_entry(event, position))
+                self._receiver.deliver(
+                    read_entry(event, position, marks_unread=self._marks_unread)
+                )
         except ValueError as error:
             _log.warning("Entry %r of the event log is no event: %s", id, error)
 
