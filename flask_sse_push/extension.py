@@ -147,7 +147,8 @@ class SSEPush(Verbs):
         each use; ``user_loader`` and ``groups_loader`` are not. :meth:`remove_client`
         makes the earlier tickets of its user invalid.
 
-        :param groups: names of the groups that its streams join.
+        :param groups: names of the groups that its streams join. :meth:`join` and
+            :meth:`leave` change the groups of its open streams, not the ticket.
         :param seconds: how long it opens new streams; from 1 second to a day.
         :param resume_seconds: how long after that it can still resume a stream with a
             ``Last-Event-ID``, and acknowledge events, but none from before it was
@@ -155,8 +156,7 @@ class SSEPush(Verbs):
         :raises ConfigError: the application has no secret key.
         :raises EventError: an argument is not allowed.
         """
-        tickets = self._state().tickets
-        return tickets.issue(user_id, groups, seconds, resume_seconds)
+        return self._state().issue_ticket(user_id, groups, seconds, resume_seconds)
 
     def health(self) -> dict[str, Any]:
         """The state of the extension, as a dict that can be sent as JSON.

@@ -44,6 +44,7 @@ def test_events_to_users_without_a_user_loader_warn_once(
     [text] = warnings(caplog)
     assert "@sse.user_loader" in text
     assert "sse.stream_response(user_id)" in text
+    assert "sse.issue_ticket(user_id)" in text
 
 
 def test_with_a_user_loader_nothing_is_said(
@@ -64,4 +65,13 @@ def test_a_route_that_says_who_its_stream_is_for_is_as_good(
     with StreamReader(app.test_client(), "/mine") as stream:
         sse.send_to_user("ada", "x", {"n": 1})
         assert stream.next().data["n"] == 1
+    assert warnings(caplog) == []
+
+
+def test_a_ticket_that_says_who_its_stream_is_for_is_as_good(
+    app: Flask, sse: SSEPush, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.secret_key = "for tests only"
+    sse.issue_ticket("ada")
+    sse.send_to_user("ada", "x", {})
     assert warnings(caplog) == []

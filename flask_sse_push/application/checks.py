@@ -93,8 +93,9 @@ def _check_users(state: State) -> Iterator[Finding]:
             "No user_loader is registered: every stream is anonymous, so nobody "
             "receives what is sent to a user.",
             "Register a function that returns the current user's id with "
-            "@sse.user_loader. Ignore this if you only broadcast, or if your own "
-            "routes open the streams with sse.stream_response(user_id).",
+            "@sse.user_loader. Ignore this if you only broadcast, if your own routes "
+            "open the streams with sse.stream_response(user_id), or if clients get "
+            "tickets from sse.issue_ticket(user_id).",
         )
     else:
         yield ok("users", "A user_loader is registered.")

@@ -114,8 +114,9 @@ class State:
             _log.warning(
                 "An event was sent to a user, but no user_loader is registered: every "
                 "stream is anonymous, so nobody receives it. Register a function that "
-                "returns the current user's id with @sse.user_loader, or open the "
-                "stream in a route of your own with sse.stream_response(user_id)."
+                "returns the current user's id with @sse.user_loader, open the stream "
+                "in a route of your own with sse.stream_response(user_id), or give "
+                "clients a ticket with sse.issue_ticket(user_id)."
             )
 
     def _secret_keys(self) -> list[Any]:
@@ -124,6 +125,18 @@ class State:
         if app is None or not app.secret_key:
             return []
         return [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), app.secret_key]
+
+    def issue_ticket(
+        self,
+        user_id: object,
+        groups: Iterable[str],
+        seconds: float,
+        resume_seconds: float,
+    ) -> str:
+        """Make a ticket, as :meth:`Tickets.issue` does; so streams can have users."""
+        ticket = self.tickets.issue(user_id, groups, seconds, resume_seconds)
+        self._has_users = True
+        return ticket
 
     def _rate_windows(self) -> RateWindows:
         return self.engine.backend.rate_windows()

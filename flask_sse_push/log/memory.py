@@ -93,7 +93,9 @@ class MemoryBackend(Backend):
         entry = read_entry(event, position, marks_unread=self._marks_unread)
         if isinstance(entry, Entry):
             self._keep_unread(entry)
-            self._retained.keep(entry)
+        if event.retain is not None:
+            # It outlives its place in the mailbox, so its id is not marked as unread.
+            self._retained.keep(event.at(position))
         if self._receiver is not None:
             self._receiver.deliver(entry)
         return position

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from flask import Flask, session
+from flask import Flask, Response, session
 from flask.testing import FlaskClient
 
 from flask_sse_push import ConfigError, EventError, SSEPush
@@ -77,6 +77,71 @@ def test_a_ticket_opens_the_stream_of_its_user_and_groups(
             sse.send_to_group(group, "n", {"n": number})
         sse.broadcast("n", {"n": 5})
         assert texts(reader.take(4)) == [0, 2, 3, 5]
+
+
+def test_joins_and_leaves_change_the_open_stream_and_not_the_ticket(
+    client: FlaskClient, sse: SSEPush
+) -> None:
+    def send(reader: StreamReader) -> list[Any]:
+        for group in ("named", "other"):
+            sse.send_to_group(group, "n", {"n": group})
+        sse.broadcast("n", {"n": "end"})
+        got: list[Any] = []
+        while "end" not in got:
+            got += texts([reader.next()])
+        return got[:-1]
+
+    ticket = sse.issue_ticket("ada", ["named"])
+    with stream(client, ticket) as reader:
+        assert send(reader) == ["named"]
+        sse.join("ada", "other")
+        assert send(reader) == ["named", "other"]
+        assert sse.get_group_users("other") == {"ada"}
+        sse.leave("ada", "named")
+        assert send(reader) == ["other"]
+        last = reader.last_event_id
+    with stream(client, ticket, last_event_id=last) as reader:
+        assert sse.get_group_users("named") == {"ada"}
+        assert send(reader) == ["named"]
+    sse.remove_client("ada")
+    assert "removed" in refusal(client, ticket)
+
+
+def test_a_group_that_a_user_joins_while_the_stream_opens_counts(
+    client: FlaskClient, sse: SSEPush
+) -> None:
+    ticket = sse.issue_ticket("ada", ["left"])
+    app = client.application
+
+    @app.after_request
+    def change(response: Response) -> Response:
+        sse.join("ada", "joined")
+        sse.leave("ada", "left")
+        return response
+
+    with stream(client, ticket) as reader:
+        for number, group in enumerate(["left", "joined"]):
+            sse.send_to_group(group, "n", {"n": number})
+        assert texts(reader.take(1)) == [1]
+
+
+def test_an_expired_ticket_gets_no_state_from_before_it_was_issued(
+    app: Flask, later: Later
+) -> None:
+    app.config["SSE_PUSH_HISTORY_SIZE"] = 2
+    sse, client = SSEPush(app), app.test_client()
+    old = sse.broadcast("n", {"n": 0})
+    sse.broadcast("n", {"n": 1}, retain="older")
+    ticket = sse.issue_ticket("ada")
+    sse.broadcast("n", {"n": 2}, retain="newer")
+    for number in range(3, 7):
+        sse.broadcast("n", {"n": number})
+    with stream(client, ticket) as reader:
+        assert texts(reader.take(2)) == [1, 2]
+    later(61)
+    with stream(client, ticket, last_event_id=old.id) as reader:
+        assert reader.next().name == "sse-push-gap"
+        assert texts(reader.take(3)) == [2, 5, 6]
 
 
 def test_a_ticket_opens_more_than_one_stream(client: FlaskClient, sse: SSEPush) -> None:

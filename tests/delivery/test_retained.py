@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import Flask, request
+from flask import Flask
+from flask import request as flask_request
 
 from flask_sse_push import EventError, SSEPush
 from flask_sse_push.events import parse_id
@@ -15,7 +16,7 @@ from flask_sse_push.testing import StreamReader
 @pytest.fixture
 def sse(app: Flask) -> SSEPush:
     sse = SSEPush(app)
-    sse.user_loader(lambda: request.args.get("user"))
+    sse.user_loader(lambda: flask_request.args.get("user"))
     sse.groups_loader(lambda user: ["even" if int(user) % 2 == 0 else "odd"])
     return sse
 
@@ -109,6 +110,32 @@ def test_retained_events_and_the_mailbox_come_in_order_and_once(
     positions = [parse_id(event.id) for event in events]
     assert positions == sorted(positions)  # type: ignore[type-var]
     assert read(sse, stream) == []
+
+
+@pytest.mark.parametrize(
+    "backend", ["memory", pytest.param("redis", marks=pytest.mark.redis)]
+)
+def test_what_is_retained_is_marked_until_it_is_acknowledged(
+    app: Flask, request: pytest.FixtureRequest, backend: str
+) -> None:
+    if backend == "redis":
+        app.config["SSE_PUSH_BACKEND_URL"] = request.getfixturevalue("valkey_url")
+    app.config["SSE_PUSH_ACKNOWLEDGE"] = "explicit"
+    sse = SSEPush(app)
+    sse.user_loader(lambda: "2")
+    client = app.test_client()
+    with StreamReader(client) as stream:
+        sse.send_to_user("2", "score", {"n": 1}, retain="score")
+        id = stream.next().id or ""
+    assert id.endswith("m")
+    with StreamReader(client) as stream:
+        assert stream.next().id == id
+        assert read(sse, stream) == []
+    assert client.post("/sse/ack", json={"ids": [id]}).json == {"removed": 1}
+    for _ in range(2):
+        with StreamReader(client) as stream:
+            assert stream.next().id == id.removesuffix("m")
+            assert read(sse, stream) == []
 
 
 def test_a_batch_retains_for_each_user(app: Flask, sse: SSEPush) -> None:
