@@ -76,7 +76,9 @@ any_text = st.text(
         st.sampled_from("\r\n\0:\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\ufeff "),
     )
 )
-names = any_text.filter(lambda text: len(text) > 0 and not set(text) & set("\r\n\0"))
+names = any_text.filter(
+    lambda text: 0 < len(text) <= 200 and not set(text) & set("\r\n\0")
+)
 ids = st.from_regex(r"[!#-'*+,\-./0-9;=A-Z^_`a-z|~]{1,40}", fullmatch=True)
 
 
