@@ -16,6 +16,11 @@ from flask_sse_push import SSEPush
 sse = SSEPush()
 
 
+@sse.health_authorizer
+def everybody() -> bool:
+    return True
+
+
 def environment_config(prefix: str = "SSE_PUSH_") -> dict[str, object]:
     """The environment's variables that start with ``prefix``, values decoded."""
     config: dict[str, object] = {}

@@ -129,6 +129,12 @@ def load_groups(user_id: str) -> Iterable[str]:
     return [SHOPPERS]
 
 
+@sse.health_authorizer
+def may_see_counts() -> bool:
+    """Who is logged in sees how many are connected; a real shop asks for more."""
+    return session.get("user") is not None
+
+
 def order_view(order: dict[str, Any], step_seconds: float) -> dict[str, Any]:
     """An order as the page shows it. Its progress depends on the time passed."""
     passed = time.time() - order["placed"]

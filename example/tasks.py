@@ -13,7 +13,7 @@ from functools import cache
 
 from celery import Celery
 
-from flask_sse_push import EventName, Publisher
+from flask_sse_push import Publisher
 
 celery = Celery(
     "example", broker=os.environ.get("CELERY_BROKER_URL", "redis://localhost:6379/1")
@@ -30,22 +30,12 @@ def publisher() -> Publisher:
 
 @celery.task  # type: ignore[untyped-decorator]
 def make_report(user: str, report: str, pages: int, page_seconds: float = 0.5) -> int:
-    """Work page by page, and report progress to the user after each.
+    """Work page by page; the user sees the progress, and whether the task failed.
 
+    :param report: names the task in the events: a task that Celery runs twice shows
+        as one.
     :param page_seconds: how long one page takes.
     """
-    for page in range(1, pages + 1):
+    for _ in publisher().progress(user, range(pages), task_id=report):
         time.sleep(page_seconds)
-        publisher().send_to_user(
-            user,
-            EventName.PROGRESS_UPDATE,
-            {
-                "task_id": report,
-                "current": page,
-                "total": pages,
-                "status": "done" if page == pages else "running",
-            },
-            # Celery may run a task twice; with an id, the user gets one event.
-            id=f"{report}-{page}",
-        )
     return pages

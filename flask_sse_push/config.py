@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +25,10 @@ SCHEMES = (
 )
 
 _log = logging.getLogger("flask_sse_push")
+_ORIGINS = 'a list of origins such as "https://shop.example", or "*"'
 _PATH = re.compile(r"(/[^/\s<>?#]+)+")
+# RFC 9110, 5.1, without "*": with credentials a browser takes that for a name.
+_HEADER_NAME = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+")
 _Check = Callable[[Any], Any]
 
 
@@ -92,12 +96,44 @@ def _key_prefix(value: Any) -> str:
 def _origins(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [value]
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        raise _Refused(_ORIGINS)
+    for origin in value:
+        if origin == "*":
+            continue
+        bare = _bare_origin(origin)
+        if bare is None:
+            raise _Refused(_ORIGINS)
+        if origin != bare:
+            end = " has a slash at its end," if origin == bare + "/" else " is not one:"
+            raise _Refused(
+                f"a list of origins as browsers send them; {origin!r}{end} write "
+                f"{bare!r}"
+            )
+    return tuple(value)
+
+
+def _bare_origin(value: object) -> str | None:
+    """The origin of a URL as a browser sends it; ``None`` if it is no such URL."""
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        port = parts and parts.port
+    except ValueError:
+        return None
+    if parts is None or not (parts.scheme and parts.hostname):
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    is_usual = port is None or port == {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{host}" + ("" if is_usual else f":{port}")
+
+
+def _header_names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value]
     if not isinstance(value, (list, tuple, set, frozenset)) or not all(
-        isinstance(origin, str)
-        and (origin == "*" or (urlsplit(origin).netloc and not urlsplit(origin).path))
-        for origin in value
+        isinstance(name, str) and _HEADER_NAME.fullmatch(name) for name in value
     ):
-        raise _Refused('a list of origins such as "https://shop.example", or "*"')
+        raise _Refused('a list of names of headers such as "X-Tenant"')
     return tuple(value)
 
 
@@ -140,12 +176,16 @@ class Config:
     mailbox_seconds: float = _key(7 * 86_400.0, _seconds())
     mailbox_events: frozenset[str] | None = _key(None, _event_names)
     acknowledge: str = _key("delivered", _one_of("delivered", "explicit"))
+    retained_size: int = _key(100, _whole(1))
+    retained_seconds: float = _key(7 * 86_400.0, _seconds())
+    presence_grace_seconds: float = _key(5.0, _seconds())
     max_pending_bytes: int = _key(1024 * 1024, _whole(1))
     max_event_bytes: int = _key(64 * 1024, _whole(1))
     max_connections: int | None = _key(None, _whole(1, optional=True))
     max_connections_per_user: int | None = _key(None, _whole(1, optional=True))
     max_connection_seconds: float | None = _key(None, _seconds(optional=True))
     cors_origins: tuple[str, ...] = _key((), _origins)
+    cors_headers: tuple[str, ...] = _key((), _header_names)
     rate_limit: str | None = _key(None, _rate_limit)
     outbox_size: int = _key(10_000, _whole(1))
     strict_events: bool = _key(False, _one_of(True, False))
@@ -155,6 +195,11 @@ class Config:
     def is_memory(self) -> bool:
         """Whether the event log is in the memory of one process."""
         return self.backend_url[:7].lower() == "memory:"
+
+    @property
+    def marks_unread(self) -> bool:
+        """Whether the ids of mailbox events are marked, for clients to acknowledge."""
+        return self.acknowledge == "explicit" and self.mailbox_size > 0
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Config:
@@ -173,12 +218,8 @@ class Config:
                     is_secret = entry.name == "backend_url"
                     but = "" if is_secret else f", not {mapping[key]!r}"
                     raise ConfigError(f"{key} must be {error}{but}.") from None
-        known = {PREFIX + entry.name.upper() for entry in fields(cls)}
-        for key in mapping:
-            if key.startswith(PREFIX) and key not in known:
-                _log.warning(
-                    "%s is not a setting of flask_sse_push; check the spelling", key
-                )
+        for key, advice in cls.unknown_keys(mapping):
+            _log.warning("%s is not a setting of flask_sse_push: %s", key, advice)
         config = cls(**values)
         if config.max_event_bytes > config.max_pending_bytes:
             raise ConfigError(
@@ -187,3 +228,22 @@ class Config:
                 "otherwise one large event could close the connection it is sent to."
             )
         return config
+
+    @classmethod
+    def unknown_keys(cls, mapping: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The ``SSE_PUSH_*`` keys that are not settings, each with advice."""
+        known = [entry.name.upper() for entry in fields(cls)]
+        found = []
+        for key in mapping:
+            if (
+                key.startswith(PREFIX)
+                and (rest := key.removeprefix(PREFIX)) not in known
+            ):
+                nearest = get_close_matches(rest.upper(), known, 1)
+                advice = (
+                    f"did you mean {PREFIX}{nearest[0]}?"
+                    if nearest
+                    else "check the spelling, or remove it."
+                )
+                found.append((key, advice))
+        return found

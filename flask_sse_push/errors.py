@@ -17,10 +17,13 @@ class ConfigError(SSEPushError):
 
 
 class PayloadError(SSEPushError):
-    """Raised when the data of an event does not match its schema; nothing was sent.
+    """Raised when the data of an event cannot be sent; nothing was sent.
 
     :param event: the event's name.
-    :param messages: a list of messages for each field name, as marshmallow returns it.
+    :param messages: what is wrong. If the data does not match a schema: a list of
+        messages for each field name, as marshmallow returns it. If a value has no JSON
+        form: a message for its key path, such as ``items[2].price``. The key
+        ``_schema`` stands for the data as a whole.
     """
 
     def __init__(self, event: str, messages: dict[str, Any]) -> None:

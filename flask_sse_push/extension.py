@@ -11,6 +11,7 @@ from werkzeug.local import LocalProxy
 
 from .application.state import EXTENSION, Setup, State, current_state, state_of
 from .blueprint import blueprint
+from .cli import commands
 from .config import Config
 from .errors import BackendError, ConfigError, OutboxFull
 from .events import ALL, Channel, group_channel, user_channel
@@ -21,9 +22,15 @@ from .sending.receipt import Receipt
 from .sending.sender import Sender
 from .signals import broadcast_event, group_event, user_event
 
+_Function = TypeVar("_Function", bound=Callable[..., object])
 _UserLoader = TypeVar("_UserLoader", bound=Callable[[], object])
 _GroupsLoader = TypeVar("_GroupsLoader", bound=Callable[[str], Iterable[str]])
 _Authorizer = TypeVar("_Authorizer", bound=Callable[[str | None], bool])
+_HealthAuthorizer = TypeVar("_HealthAuthorizer", bound=Callable[[], bool])
+
+# Seconds that check_health() waits, at most, for a process that has just started. A
+# connection attempt that Redis does not answer fails sooner.
+_CHECK_SECONDS = 5.0
 
 
 class SSEPush(Verbs):
@@ -63,16 +70,20 @@ class SSEPush(Verbs):
         state = State(app, config, self._setup)
         app.register_blueprint(blueprint, url_prefix=config.url_prefix)
         app.extensions[EXTENSION] = state
+        app.cli.add_command(commands)
         self._applications += 1
         self._only = weakref.ref(state)
 
     def user_loader(self, function: _UserLoader) -> _UserLoader:
         """Register the function that returns the id of the user who opens a stream.
 
+        An anonymous client receives broadcasts, unless the :meth:`authorizer` refuses
+        it.
+
         :param function: called in the stream's request context; returns the user id, or
             ``None`` for an anonymous client.
         """
-        self._setup.user_loader = function
+        self._setup.user_loader = _callable(function, "user_loader")
         return function
 
     def groups_loader(self, function: _GroupsLoader) -> _GroupsLoader:
@@ -80,7 +91,7 @@ class SSEPush(Verbs):
 
         :param function: takes the user id, as text; returns a list of group names.
         """
-        self._setup.groups_loader = function
+        self._setup.groups_loader = _callable(function, "groups_loader")
         return function
 
     def authorizer(self, function: _Authorizer) -> _Authorizer:
@@ -90,39 +101,88 @@ class SSEPush(Verbs):
             ``False``, the request ends with status 401 for an anonymous client and 403
             for a user.
         """
-        self._setup.authorizer = function
+        self._setup.authorizer = _callable(function, "authorizer")
+        return function
+
+    def health_authorizer(self, function: _HealthAuthorizer) -> _HealthAuthorizer:
+        """Register the function that decides who can see all of ``/sse/health``.
+
+        Without it, everybody sees only ``status``, ``isHealthy`` and ``timestamp``.
+
+        :param function: called in the request's context without arguments. If it
+            returns ``True``, the answer has everything that :meth:`health` returns.
+        """
+        self._setup.health_authorizer = _callable(function, "health_authorizer")
         return function
 
     def stream_response(
-        self, user_id: object = None, groups: Iterable[str] = ()
+        self,
+        user_id: object = None,
+        groups: Iterable[str] | Callable[[], Iterable[str]] = (),
     ) -> Response:
         """Answer the current request with a stream, in a route of your own.
 
         Authenticate the user first: whoever gets the response gets the user's events.
 
         :param user_id: the user whose events are sent; ``None`` for broadcasts only.
-        :param groups: names of the groups that the stream joins.
+        :param groups: names of the groups that the stream joins, or a function that
+            returns them; then no :meth:`join` or :meth:`leave` is missed while it looks
+            them up.
         """
         return current_state().engine.streams.respond(user_id, groups)
+
+    def issue_ticket(
+        self,
+        user_id: object,
+        groups: Iterable[str] = (),
+        seconds: float = 60,
+        *,
+        resume_seconds: float = 3_600,
+    ) -> str:
+        """Make a ticket that opens this user's stream: ``/sse/stream?ticket=…``.
+
+        For clients without a cookie: pages of other origins, mobile apps, devices. A
+        ticket is signed with the application's secret key and is not stored, so it can
+        be used more than once while it is valid. The :meth:`authorizer` is called at
+        each use; ``user_loader`` and ``groups_loader`` are not. :meth:`remove_client`
+        makes the earlier tickets of its user invalid.
+
+        :param groups: names of the groups that its streams join. :meth:`join` and
+            :meth:`leave` change the groups of its open streams, not the ticket.
+        :param seconds: how long it opens new streams; from 1 second to a day.
+        :param resume_seconds: how long after that it can still resume a stream with a
+            ``Last-Event-ID``, and acknowledge events, but none from before it was
+            issued; from 0 seconds to a day.
+        :raises ConfigError: the application has no secret key.
+        :raises EventError: an argument is not allowed.
+        """
+        return self._state().issue_ticket(user_id, groups, seconds, resume_seconds)
 
     def health(self) -> dict[str, Any]:
         """The state of the extension, as a dict that can be sent as JSON.
 
-        ``isHealthy`` says whether events can be sent, not whether anybody is connected.
+        ``status`` is ``healthy`` while events can be sent, even if nobody is connected,
+        and ``unhealthy`` while they cannot. It is ``starting`` in a process that has
+        just started and cannot read the event log yet, although it waited half a
+        second. ``isHealthy`` is ``False`` only if ``status`` is ``unhealthy``.
         """
         return self._state().engine.health()
 
     def check_health(self) -> dict[str, Any]:
         """Like :meth:`health`, but raise an error if events cannot be sent.
 
+        A process that has just started waits up to 5 seconds until it can read the
+        event log.
+
         :returns: the same as :meth:`health`.
         :raises OutboxFull: the outbox is full.
         :raises BackendError: the backend cannot be reached.
         """
-        health = self.health()
-        if not health["isHealthy"]:
-            if health["backend"]["reachable"]:
-                raise OutboxFull(health["outboxEvents"])
+        health = self._state().engine.health(_CHECK_SECONDS)
+        is_reachable = health["backend"]["reachable"]
+        if is_reachable and not health["isHealthy"]:
+            raise OutboxFull(health["outboxEvents"])
+        if not is_reachable:
             raise BackendError(
                 "The backend of SSE_PUSH_BACKEND_URL cannot be reached; "
                 f"{health['outboxEvents']} events wait in the outbox."
@@ -153,6 +213,12 @@ class SSEPush(Verbs):
             "application context that says which one is meant: put the call inside "
             "'with app.app_context():'."
         )
+
+
+def _callable(function: _Function, name: str) -> _Function:
+    if not callable(function):
+        raise ConfigError(f"{name} takes a function, not {function!r}.")
+    return function
 
 
 def _send_for(

@@ -16,8 +16,10 @@ The extension sends these, with the Flask application as sender:
     ``user_id=`` (text or ``None``)
 ``client_disconnected``
     ``user_id=``, ``reason=`` (text), ``duration=`` (seconds)
+``user_online``, ``user_offline``
+    ``user_id=``; once over all workers: connect receivers in every one
 ``event_published``
-    ``channel=``, ``event=`` (the name), ``receipt=``, ``data=`` (JSON text, as sent)
+    ``channel=``, ``event=`` (the name), ``receipt=``, ``data=`` (text, as sent)
 ``event_failed``
     ``channel=``, ``event=``, ``error=`` (the exception)
 """
@@ -39,6 +41,8 @@ broadcast_event = _signals.signal("sse-push-broadcast-event")
 
 client_connected = _signals.signal("sse-push-client-connected")
 client_disconnected = _signals.signal("sse-push-client-disconnected")
+user_online = _signals.signal("sse-push-user-online")
+user_offline = _signals.signal("sse-push-user-offline")
 event_published = _signals.signal("sse-push-event-published")
 event_failed = _signals.signal("sse-push-event-failed")
 

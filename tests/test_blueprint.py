@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -72,8 +73,19 @@ def test_groups_are_several_names(app: Flask, sse: SSEPush) -> None:
     [
         ({"id": "5-1"}, 200),
         ({"id": "nonsense"}, 400),
+        ({"id": "5-1m"}, 200),
         ({"id": 5}, 400),
+        ({"id": None}, 400),
         ([], 400),
+        ({}, 400),
+        ({"ids": ["5-1", "6-1m"]}, 200),
+        ({"ids": []}, 200),
+        ({"ids": "5-1"}, 400),
+        ({"ids": ["5-1", "nonsense"]}, 400),
+        ({"ids": ["5-1", {}]}, 400),
+        ({"id": "5-1", "ids": ["5-1"]}, 400),
+        ({"ids": ["5-1"] * 1001}, 413),
+        ({"ids": ["5-1"], "more": "x" * 70_000}, 413),
     ],
 )
 def test_acknowledging(app: Flask, sse: SSEPush, body: Any, status: int) -> None:
@@ -81,6 +93,32 @@ def test_acknowledging(app: Flask, sse: SSEPush, body: Any, status: int) -> None
     answer = app.test_client().post("/sse/ack", json=body)
     assert answer.status_code == status
     assert answer.is_json
+    assert answer.json is not None
+    assert answer.json == {"removed": 0} or answer.json["message"].startswith(
+        ("Send ", "'nonsense' is not", "'5' is not", "'None' is not", "'{}' is not")
+    )
+
+
+def test_a_body_of_unknown_length_is_not_read(app: Flask, sse: SSEPush) -> None:
+    sse.user_loader(lambda: 1)
+    answer = app.test_client().post(
+        "/sse/ack",
+        input_stream=io.BytesIO(b'{"ids": []}'),
+        content_type="application/json",
+        headers={"Transfer-Encoding": "chunked"},
+    )
+    assert answer.status_code == 411
+
+
+def test_single_events_are_acknowledged(app: Flask, sse: SSEPush) -> None:
+    app.config["SSE_PUSH_ACKNOWLEDGE"] = "explicit"
+    sse.user_loader(lambda: 1)
+    ids = [sse.send_to_user(1, "n", {"n": n}).id for n in range(4)]
+    client = app.test_client()
+    answer = client.post("/sse/ack", json={"ids": [ids[1], f"{ids[3]}m", "1-1"]})
+    assert answer.json == {"removed": 2}
+    answer = client.post("/sse/ack", json={"id": ids[3]})
+    assert answer.json == {"removed": 2}
 
 
 def test_acknowledging_takes_json_only(app: Flask, sse: SSEPush) -> None:
@@ -129,7 +167,7 @@ def test_while_redis_is_away_clients_are_told_to_come_again(app: Flask) -> None:
         assert health.status_code == 503
         assert health.json is not None
         assert health.json["isHealthy"] is False
-        assert health.json["connectedClients"] == 0
+        assert sse.health()["connectedClients"] == 0
         # Any other status than 200 would end an EventSource for good.
         stream = client.get("/sse/stream")
         assert stream.status_code == 200
@@ -142,7 +180,6 @@ def test_health_and_the_client_script(app: Flask, sse: SSEPush) -> None:
     health = client.get("/sse/health")
     assert health.status_code == 200
     assert health.json is not None
-    assert health.json["connectedClients"] == 0
     assert health.json["isHealthy"] is True
     assert health.json["timestamp"].endswith("Z")
     script = client.get("/sse/client.js")
@@ -169,5 +206,44 @@ def test_origins_that_are_configured_may_read(app: Flask) -> None:
     assert "Origin" in good.headers["Vary"]
     bad = client.get("/sse/health", headers={"Origin": "https://evil.example"})
     assert "Access-Control-Allow-Origin" not in bad.headers
-    asked = client.options("/sse/ack", headers={"Origin": "https://shop.example"})
-    assert "Content-Type" in asked.headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize("path", ["/sse/stream", "/sse/ack"])
+def test_a_preflight_allows_tokens_and_the_headers_that_are_configured(
+    app: Flask, path: str
+) -> None:
+    app.config["SSE_PUSH_CORS_ORIGINS"] = ["https://shop.example"]
+    app.config["SSE_PUSH_CORS_HEADERS"] = ["X-Tenant", "X-Trace"]
+    SSEPush(app)
+    client = app.test_client()
+    asking = {
+        "Origin": "https://shop.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, x-tenant",
+    }
+    asked = client.options(path, headers=asking)
+    assert asked.status_code == 200
+    allowed = asked.headers["Access-Control-Allow-Headers"].split(", ")
+    assert allowed == [
+        "Authorization",
+        "Content-Type",
+        "Last-Event-ID",
+        "X-Tenant",
+        "X-Trace",
+    ]
+    assert asked.headers["Access-Control-Allow-Methods"] == "GET, POST"
+    assert asked.headers["Access-Control-Allow-Origin"] == "https://shop.example"
+    assert asked.headers["Access-Control-Allow-Credentials"] == "true"
+    foreign = client.options(path, headers=asking | {"Origin": "https://evil.example"})
+    assert "Access-Control-Allow-Headers" not in foreign.headers
+
+
+def test_a_preflight_needs_no_user(app: Flask) -> None:
+    app.config["SSE_PUSH_CORS_ORIGINS"] = "*"
+    sse = SSEPush(app)
+    sse.authorizer(lambda user_id: False)
+    asked = app.test_client().options(
+        "/sse/stream", headers={"Origin": "https://a.example"}
+    )
+    assert asked.headers["Access-Control-Allow-Origin"] == "https://a.example"
+    assert "Access-Control-Allow-Credentials" not in asked.headers

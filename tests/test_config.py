@@ -41,7 +41,14 @@ from flask_sse_push.config import Config
         ("MAX_CONNECTION_SECONDS", 0),
         ("CORS_ORIGINS", ["shop.example"]),
         ("CORS_ORIGINS", "https://shop.example/path"),
+        ("CORS_ORIGINS", "https://shop.example/"),
+        ("CORS_ORIGINS", ["https://shop.example", 5]),
+        ("CORS_ORIGINS", "https://shop.example:no"),
         ("CORS_ORIGINS", 5),
+        ("CORS_HEADERS", "*"),
+        ("CORS_HEADERS", ["X Tenant"]),
+        ("CORS_HEADERS", ["X-Tenant\r\nSet-Cookie: a"]),
+        ("CORS_HEADERS", 5),
         ("RATE_LIMIT", 5),
         ("OUTBOX_SIZE", 0),
         ("STRICT_EVENTS", 1),
@@ -73,9 +80,41 @@ def test_what_is_set_is_read_and_the_rest_has_defaults() -> None:
     assert (config.retry_ms, config.handoff) == (3000, "auto")
 
 
-def test_a_key_that_is_none_of_ours_is_logged(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("https://shop.example/", "https://shop.example"),
+        ("http://localhost:3000/", "http://localhost:3000"),
+        ("https://shop.example/path?q", "https://shop.example"),
+        ("https://Shop.Example", "https://shop.example"),
+        ("https://shop.example:443", "https://shop.example"),
+        ("https://[::1]:8443/", "https://[::1]:8443"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_put_right(written: str, meant: str) -> None:
+    slash = "has a slash at its end, " if written == meant + "/" else ""
+    with pytest.raises(ConfigError) as caught:
+        Config.from_mapping({"SSE_PUSH_CORS_ORIGINS": ["*", written]})
+    assert f"{written!r} {slash}" in str(caught.value)
+    assert f"write {meant!r}" in str(caught.value)
+    config = Config.from_mapping({"SSE_PUSH_CORS_ORIGINS": ["*", meant]})
+    assert config.cors_origins == ("*", meant)
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("HEARTBEAT", "did you mean SSE_PUSH_HEARTBEAT_SECONDS?"),
+        ("HEARTBEAT_SECOND", "did you mean SSE_PUSH_HEARTBEAT_SECONDS?"),
+        ("BACKEND_URI", "did you mean SSE_PUSH_BACKEND_URL?"),
+        ("CORS_ORIGIN", "did you mean SSE_PUSH_CORS_ORIGINS?"),
+        ("MAILBOX_TTL", "did you mean SSE_PUSH_MAILBOX_SIZE?"),
+        ("XYZ", "check the spelling"),
+    ],
+)
+def test_a_key_that_is_none_of_ours_is_logged_with_the_nearest(
+    key: str, advice: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "flask_sse_push"):
-        Config.from_mapping({"SSE_PUSH_HEARTBEAT": 5})
-    assert "SSE_PUSH_HEARTBEAT is not a setting" in caplog.text
+        Config.from_mapping({f"SSE_PUSH_{key}": 5})
+    assert f"SSE_PUSH_{key} is not a setting of flask_sse_push: {advice}" in caplog.text

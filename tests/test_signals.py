@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, request
 
 from flask_sse_push import ConfigError, PayloadError, SSEPush, signals
 from tests.support.clients import bodies, eventually
@@ -56,6 +56,56 @@ def test_streams_tell_when_they_open_and_end(app: Flask, sse: SSEPush) -> None:
         (app, {"user_id": "7", "reason": "gone"}),
     ]
     assert sse.get_client_count() == 0
+
+
+def test_users_come_online_and_go_offline_once(app: Flask) -> None:
+    app.config["SSE_PUSH_PRESENCE_GRACE_SECONDS"] = 0.5
+    sse = SSEPush(app)
+    told: list[Any] = []
+
+    def online(sender: Flask, **what: Any) -> None:
+        told.append((sender, "online", what))
+
+    def offline(sender: Flask, **what: Any) -> None:
+        told.append((sender, "offline", what))
+
+    sse.user_loader(lambda: 7)
+    with (
+        signals.user_online.connected_to(online, app),
+        signals.user_offline.connected_to(offline, app),
+    ):
+        client = app.test_client()
+        streams = [client.get("/sse/stream", buffered=False) for _ in range(2)]
+        eventually(lambda: bool(told))
+        streams[0].close()
+        # A page change: the next page's stream opens after the last one's end.
+        streams[1].close()
+        streams.append(client.get("/sse/stream", buffered=False))
+        streams[2].close()
+        eventually(lambda: len(told) == 2)
+    assert told == [
+        (app, "online", {"user_id": "7"}),
+        (app, "offline", {"user_id": "7"}),
+    ]
+
+
+def test_a_fault_in_telling_of_users_is_logged_and_disturbs_nothing(
+    app: Flask, sse: SSEPush, caplog: pytest.LogCaptureFixture
+) -> None:
+    users: list[str] = []
+
+    def fail(sender: Flask, user_id: str) -> None:
+        users.append(user_id)
+        raise RuntimeError("a receiver's fault")
+
+    sse.user_loader(lambda: request.args["user"])
+    with signals.user_online.connected_to(fail, app):
+        for user in ("1", "2"):
+            response = app.test_client().get(f"/sse/stream?user={user}", buffered=False)
+            sse.broadcast("x", {"a": 1})
+            assert bodies(response, 1)[0]["a"] == 1
+        eventually(lambda: users == ["1", "2"])
+    eventually(lambda: caplog.text.count("a receiver's fault") >= 2)
 
 
 @pytest.mark.usefixtures("context")

@@ -229,8 +229,7 @@ async function showCount() {
 
 /* The stream */
 
-// Only a logged-in user has a mailbox, so only then are events acknowledged.
-const push = connect(`${sse}/stream`, { acknowledge: user !== "" });
+const push = connect(`${sse}/stream`);
 
 push.onState((state) => {
   byId("state").dataset.state = state;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,11 +18,18 @@ from ..runtime.shutdown import stop_at_exit
 from ..sending.outbox import Outbox
 from ..sending.receipt import Receipt
 from ..sending.sender import Outgoing
+from .presence import PresenceTeller
 
 _log = logging.getLogger("flask_sse_push")
 
 # The longest wait, in seconds, at process exit for events not yet in the event log.
 _FLUSH_SECONDS = 2.0
+# Seconds that a request for the health waits, at most, until a process that has just
+# started can read the event log: less than the second that Kubernetes gives a probe.
+_WAIT_SECONDS = 0.5
+# Seconds after its start in which an engine can be "starting". A connection attempt
+# that fails does so sooner.
+_STARTING_SECONDS = 10.0
 
 
 class Engine:
@@ -31,6 +39,7 @@ class Engine:
     :param on_ended: called when a stream has ended.
     :param on_failed: called with an event that the event log refuses for good, and the
         error.
+    :param presence: told who comes online and goes offline, over all workers.
     """
 
     def __init__(
@@ -39,14 +48,28 @@ class Engine:
         on_opened: Callable[[str | None], None],
         on_ended: Callable[[Ended], None],
         on_failed: Callable[[Event, Exception], None],
+        presence: PresenceTeller,
     ) -> None:
         self._config = config
+        self._started = time.monotonic()
         self.backend = make_backend(config)
-        self.streams = Streams(config, self.backend, on_opened, on_ended)
+        self._on_opened = on_opened
+        self._on_ended = on_ended
+        self.streams = Streams(config, self.backend, self._opened, self._ended)
         self.hub = self.streams.hub
         self.outbox = Outbox(self.backend.append, config.outbox_size, on_failed)
-        self.backend.start(self.hub, self.hub.registry)
+        self.backend.start(self.hub, self.hub.registry, presence.put)
         stop_at_exit(self)
+
+    def _opened(self, user_id: str | None) -> None:
+        if user_id is not None:
+            self.backend.user_changed(user_id)
+        self._on_opened(user_id)
+
+    def _ended(self, stream: Ended) -> None:
+        if stream.user_id is not None:
+            self.backend.user_changed(stream.user_id)
+        self._on_ended(stream)
 
     def append(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
         """Append events to the event log; if it is remote, through the outbox.
@@ -57,23 +80,36 @@ class Engine:
             event = one.event
             is_here = self.hub.registry.has_any(event.target)
             if self.backend.remote:
-                yield self.outbox.put(event, one.options.priority, is_here or None)
+                yield self.outbox.put(
+                    event,
+                    one.options.priority,
+                    is_here or None,
+                    keeps_place=one.keeps_place,
+                )
             else:
                 yield Receipt(is_here, self.backend.append([event])[0])
 
-    def health(self) -> dict[str, Any]:
-        """The state of the extension; never raises."""
-        backend = self.backend.health()
+    def liveness(self, wait: float = _WAIT_SECONDS) -> dict[str, Any]:
+        """Whether events can be sent; never raises.
+
+        :param wait: seconds to wait, at most, for a process that has just started.
+        """
+        return self._liveness(self._backend_health(wait))
+
+    def health(self, wait: float = _WAIT_SECONDS) -> dict[str, Any]:
+        """The state of the extension; never raises.
+
+        :param wait: as :meth:`liveness`.
+        """
+        backend = self._backend_health(wait)
         hub = self.hub
         clients = hub.registry.count
         if backend["reachable"]:
             with contextlib.suppress(BackendError):
                 clients = self.backend.client_count()
-        is_full = len(self.outbox) >= self._config.outbox_size
         return {
+            **self._liveness(backend),
             "connectedClients": clients,
-            "isHealthy": bool(backend["reachable"]) and not is_full,
-            "timestamp": timestamp(),
             "workerClients": hub.registry.count,
             "carriers": dict(hub.registry.carriers),
             "maxWorkerClients": self.streams.admission.max_connections,
@@ -83,6 +119,31 @@ class Engine:
             "outboxEvents": len(self.outbox),
             "backend": backend,
         }
+
+    def _backend_health(self, wait: float) -> dict[str, Any]:
+        end = time.monotonic() + wait
+        while self._is_starting and time.monotonic() < end:
+            # In short steps, because an attempt that fails also ends the wait.
+            self.backend.wait_ready(0.02)
+        return self.backend.health()
+
+    def _liveness(self, backend: dict[str, Any]) -> dict[str, Any]:
+        if len(self.outbox) >= self._config.outbox_size:
+            status = "unhealthy"
+        elif self._is_starting:
+            status = "starting"
+        else:
+            status = "healthy" if backend["reachable"] else "unhealthy"
+        return {
+            "status": status,
+            "isHealthy": status != "unhealthy",
+            "timestamp": timestamp(),
+        }
+
+    @property
+    def _is_starting(self) -> bool:
+        age = time.monotonic() - self._started
+        return age < _STARTING_SECONDS and self.backend.is_starting()
 
     def stop(self) -> None:
         """Close every stream, wait briefly for the outbox, and stop the backend."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,16 +15,28 @@ from flask import Flask, current_app, has_request_context, request
 from ..config import Config
 from ..delivery.hub import Ended
 from ..errors import ConfigError
+from ..events import is_user_channel
 from ..log import RateWindows, make_backend
 from ..runtime.concurrency import native_lock
+from ..sending.data import Serializer
 from ..sending.patterns import Rules
 from ..sending.ratelimit import RateLimiter
 from ..sending.receipt import Receipt
 from ..sending.sender import Outgoing, Sender
-from ..signals import announce, client_connected, client_disconnected
+from ..signals import (
+    announce,
+    client_connected,
+    client_disconnected,
+    user_offline,
+    user_online,
+)
 from .engine import Engine
+from .presence import PresenceTeller
+from .tickets import Tickets
 
 EXTENSION = "sse_push"
+
+_log = logging.getLogger("flask_sse_push")
 
 
 @dataclass(slots=True)
@@ -33,6 +46,7 @@ class Setup:
     user_loader: Callable[[], object] | None = None
     groups_loader: Callable[[str], Iterable[str]] | None = None
     authorizer: Callable[[str | None], bool] | None = None
+    health_authorizer: Callable[[], bool] | None = None
     rules: Rules = field(default_factory=Rules)
 
 
@@ -51,14 +65,18 @@ class State:
         self.sender = Sender(
             config=config,
             schemas=setup.rules.schemas,
+            serializer=Serializer(weakref.ref(app)),
             limiter=RateLimiter(config, setup.rules.limits, self._rate_windows),
             append=self._append,
             announce=self._announce,
         )
         self._app = weakref.ref(app)
+        self.tickets = Tickets(self._secret_keys, lambda: self.engine)
         self._engine: Engine | None = None
         self._engine_pid = 0
         self._lock = native_lock()
+        # Whether a stream can have a user, or the warning has been logged.
+        self._has_users = False
 
     @property
     def engine(self) -> Engine:
@@ -77,18 +95,56 @@ class State:
                         self._opened,
                         self._ended,
                         self.sender.announce_failed,
+                        PresenceTeller(self._tell_presence, _hears_of_presence),
                     )
                     self._engine_pid = os.getpid()
         assert self._engine is not None
         return self._engine
 
     def _append(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
+        if not self._has_users:
+            self._check_users(outgoing)
         yield from self.engine.append(outgoing)
+
+    def _check_users(self, outgoing: Sequence[Outgoing]) -> None:
+        """Log a warning, once, if events go to users but no stream can have a user."""
+        if self.setup.user_loader is not None:
+            self._has_users = True
+        elif any(is_user_channel(one.event.target) for one in outgoing):
+            self._has_users = True
+            _log.warning(
+                "An event was sent to a user, but no user_loader is registered: every "
+                "stream is anonymous, so nobody receives it. Register a function that "
+                "returns the current user's id with @sse.user_loader, open the stream "
+                "in a route of your own with sse.stream_response(user_id), or give "
+                "clients a ticket with sse.issue_ticket(user_id)."
+            )
+
+    def _secret_keys(self) -> list[Any]:
+        """The keys that sign, the present one last, as Flask has it for the session."""
+        app = self._app()
+        if app is None or not app.secret_key:
+            return []
+        return [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), app.secret_key]
+
+    def issue_ticket(
+        self,
+        user_id: object,
+        groups: Iterable[str],
+        seconds: float,
+        resume_seconds: float,
+    ) -> str:
+        """Make a ticket, as :meth:`Tickets.issue` does; so streams can have users."""
+        ticket = self.tickets.issue(user_id, groups, seconds, resume_seconds)
+        self._has_users = True
+        return ticket
 
     def _rate_windows(self) -> RateWindows:
         return self.engine.backend.rate_windows()
 
     def _opened(self, user_id: str | None) -> None:
+        if user_id is not None:
+            self._has_users = True
         self._announce(client_connected, user_id=user_id)
 
     def _ended(self, stream: Ended) -> None:
@@ -99,9 +155,16 @@ class State:
             duration=stream.duration,
         )
 
+    def _tell_presence(self, user_id: str, is_online: bool) -> None:
+        self._announce(user_online if is_online else user_offline, user_id=user_id)
+
     def _announce(self, signal: NamedSignal, **what: Any) -> None:
         if signal.receivers:
             announce(signal, self._app(), **what)
+
+
+def _hears_of_presence() -> bool:
+    return bool(user_online.receivers or user_offline.receivers)
 
 
 def state_of(app: Flask) -> State:

@@ -27,18 +27,36 @@ export interface ControlEvents {
   "sse-push-closing": Closing;
 }
 
-export type Handler<Data> = (data: Data, event: MessageEvent<string>) => void;
+/**
+ * `data` is the event's decoded JSON. A handler may be async: the event is handled when
+ * the handler has ended without an error. What it returns is ignored.
+ */
+export type Handler<Data> = (data: Data, event: MessageEvent<string>) => unknown;
 
 export type Handlers<Events> = {
   [Name in keyof Events]?: Handler<Events[Name]>;
 };
 
+/**
+ * A value, or a function that returns it, which is called at each attempt to connect,
+ * once more after a 401, and after an acknowledgement was answered with 401. If it
+ * throws, the attempt has failed, and the next one follows later.
+ */
+export type Renewable<Value> = Value | (() => Value | Promise<Value>);
+
 export interface Options<Events = Record<string, any>> {
   /** Handlers by event name, as for `Push.on`. */
   events?: Handlers<Events & ControlEvents>;
-  /** Acknowledge each event automatically after its handlers ran. Default: true. */
+  /** Headers for the stream and acknowledgements; the stream is then read with fetch. */
+  headers?: Renewable<HeadersInit>;
+  /** "fetch" reads the stream with fetch instead of EventSource. */
+  transport?: "fetch";
+  /**
+   * If the server has `SSE_PUSH_ACKNOWLEDGE = "explicit"`: acknowledge each event of the
+   * mailbox automatically when its handlers have handled it. Default: true.
+   */
   acknowledge?: boolean;
-  /** Default: `ack`, relative to the stream's URL. */
+  /** Default: `ack`, relative to the stream's URL, with the stream's query. */
   acknowledgeUrl?: string;
   /** Send cookies to other origins too, as for EventSource. Default: false. */
   withCredentials?: boolean;
@@ -64,13 +82,17 @@ export interface Push<Events = Record<string, any>> {
   ): () => void;
   /** Called now and at each change. Returns a function that removes the handler. */
   onState(handler: (state: State, reason: Reason | null) => void): () => void;
-  /** Resolves to whether the server accepted the acknowledgement. */
-  acknowledge(id: string): Promise<boolean>;
+  /**
+   * Acknowledge all events up to an id, or the single events of a list of ids, so that
+   * the server removes them from the user's mailbox. Resolves to whether it accepted.
+   */
+  acknowledge(id: string | string[]): Promise<boolean>;
   /** Close the stream and do not reconnect. */
   close(): void;
 }
 
+/** @param url the stream's URL, relative to the page. Default: "/sse/stream". */
 export function connect<Events = Record<string, any>>(
-  url?: string,
+  url?: Renewable<string | URL>,
   options?: Options<Events>,
 ): Push<Events>;

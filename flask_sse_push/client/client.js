@@ -14,59 +14,62 @@
  * with back-off and jitter, and resumes after the newest event it has received.
  */
 
+const CONTROL = "sse-push-";
+const OPENING = "sse-push-open";
 const GAP = "sse-push-gap";
 const CLOSING = "sse-push-closing";
-const FIRST_DELAY_MS = 1000;
-const LONGEST_DELAY_MS = 30000;
-// Every page acknowledges a broadcast: a random delay spreads the requests.
-const ACKNOWLEDGE_MS = 1000;
-const ACKNOWLEDGE_SPREAD_MS = 4000;
+const CLOSED = 2; // EventSource.CLOSED
+
+const FIRST_DELAY_MS = 800;
+const LONGEST_DELAY_MS = 20000;
+/** A stream that was open for longer than this is not counted as a failure. */
+const STEADY_MS = 5000;
+// Many pages may get an event at once: a random delay spreads their requests.
+const ACKNOWLEDGE_MS = 500;
+const ACKNOWLEDGE_SPREAD_MS = 1500;
+const MOST_ACKNOWLEDGED = 500;
 
 /** Statuses after which another attempt would get the same answer. */
-const FINAL_STREAM_STATUSES = new Set([204, 401, 403]);
-const FINAL_ACKNOWLEDGE_STATUSES = new Set([401, 403, 404]);
+const FINAL_STATUSES = new Set([204, 401, 403]);
 
-/**
- * Open a stream of events.
- *
- * @param {string} url the stream's URL, relative to the page.
- * @param {object} [options]
- * @param {Object<string, Function>} [options.events] handlers by event name, as for `on`.
- * @param {boolean} [options.acknowledge] false: do not acknowledge automatically.
- * @param {string} [options.acknowledgeUrl] default: `ack`, relative to the stream's URL.
- * @param {boolean} [options.withCredentials] send cookies to other origins too.
- * @returns {Push}
- */
+/** Ids are positions in the server's event log; "m" marks an event of the mailbox. */
+const ID = /^(\d+-\d+)(m?)$/;
+
+/** Open a stream of events; client.d.ts documents it. */
 export function connect(url = "/sse/stream", options = {}) {
   return new Push(url, options);
 }
 
-/** One stream. `state` is "connecting", "open", "waiting" or "closed". */
 class Push {
   #url;
-  #withCredentials;
+  #options;
+  #isRenewable;
+  #credentials;
+  // What the functions returned at the last attempt.
+  #place = null;
+  #headers;
   #source = null;
+  #attempt = 0;
+  #opened = Infinity;
+  #failures = 0;
+  #isRenewed = false;
+  #timer = null;
   #handlers = new Map();
   #stateHandlers = new Set();
   #state = "connecting";
   #reason = null;
   #wasOpen = false;
-  #failures = 0;
-  #retryTimer = null;
   // The id to resume from, and the newest event seen, by which repeated events are
   // recognized. They are separate because a gap resets only the second.
   #cursor = "";
   #seen = null;
-  #acknowledger;
+  #acknowledger = new Acknowledger((ids) => this.#post({ ids }));
 
   constructor(url, options) {
-    this.#url = new URL(url, document.baseURI);
-    this.#withCredentials = options.withCredentials ?? false;
-    this.#acknowledger = new Acknowledger(
-      new URL(options.acknowledgeUrl ?? "ack", this.#url),
-      this.#credentials,
-      options.acknowledge ?? true,
-    );
+    this.#url = typeof url === "function" ? url : new URL(url, document.baseURI);
+    this.#options = options;
+    this.#isRenewable = [url, options.headers].some((v) => typeof v === "function");
+    this.#credentials = options.withCredentials ? "include" : "same-origin";
     for (const [name, handler] of Object.entries(options.events ?? {})) {
       this.on(name, handler);
     }
@@ -77,79 +80,83 @@ class Push {
     this.#open();
   }
 
-  /** "connecting", "open", "waiting" (disconnected, will try again) or "closed". */
   get state() {
     return this.#state;
   }
 
-  /** Why the stream is closed: "removed", "refused", "closed"; otherwise null. */
   get reason() {
     return this.#reason;
   }
 
-  /** The id of the newest event received, "" before the first. */
   get lastEventId() {
     return this.#cursor;
   }
 
-  /**
-   * Call `handler(data, event)` for each event of this name.
-   *
-   * `data` is the event's decoded JSON. Returns a function that removes the handler.
-   */
   on(name, handler) {
     if (!this.#handlers.has(name)) {
       this.#handlers.set(name, new Set());
-      if (name !== CLOSING) this.#source?.addEventListener(name, this.#receive);
+      if (this.#source) this.#listen(name);
     }
     const handlers = this.#handlers.get(name);
     handlers.add(handler);
     return () => handlers.delete(handler);
   }
 
-  /**
-   * Call `handler(state, reason)` now and at each change of state.
-   *
-   * Returns a function that removes the handler.
-   */
   onState(handler) {
     this.#stateHandlers.add(handler);
     call(handler, this.#state, this.#reason);
     return () => this.#stateHandlers.delete(handler);
   }
 
-  /**
-   * Acknowledge all events up to this id, so that the server removes them from the
-   * user's mailbox. Resolves to whether the server accepted.
-   */
-  acknowledge(id) {
-    return this.#acknowledger.send(id);
+  async acknowledge(id) {
+    const status = await this.#post(Array.isArray(id) ? { ids: id } : { id });
+    return status === 200;
   }
 
-  /** Close the stream and do not reconnect. */
   close() {
     this.#end("closed");
   }
 
-  get #credentials() {
-    return this.#withCredentials ? "include" : "same-origin";
+  /** Get the URL and the headers, from functions if these were given. */
+  async #ask() {
+    const { headers } = this.#options;
+    const [url, fresh] = await Promise.all([valueOf(this.#url), valueOf(headers)]);
+    this.#place = new URL(url, document.baseURI);
+    this.#headers = fresh;
   }
 
-  #open() {
-    clearTimeout(this.#retryTimer);
-    this.#retryTimer = null;
+  async #open() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    const attempt = ++this.#attempt;
     this.#source?.close();
+    // FetchSource also knows ids that came without an event.
+    this.#cursor = ID.exec(this.#source?.lastEventId)?.[1] ?? this.#cursor;
+    try {
+      await this.#ask();
+    } catch (error) {
+      reportError(error);
+      if (attempt === this.#attempt) this.#later();
+    }
+    if (attempt === this.#attempt && !this.#timer) this.#start();
+  }
+
+  #start() {
     // An id without data sets the cursor inside EventSource, where it cannot be read. If
     // no event was received, the new EventSource cannot resume, so this reports a gap.
     const blind = this.#wasOpen && !this.#cursor;
-    const url = new URL(this.#url);
+    const url = new URL(this.#place);
     if (this.#cursor) url.searchParams.set("lastEventId", this.#cursor);
-    const source = new EventSource(url, {
-      withCredentials: this.#withCredentials,
-    });
+    const { withCredentials = false, transport, headers } = this.#options;
+    const source =
+      headers || transport === "fetch"
+        ? new FetchSource(url, this.#headers, this.#credentials)
+        : new EventSource(url, { withCredentials });
     this.#source = source;
-    source.addEventListener("open", () => {
-      this.#failures = 0;
+    source.addEventListener("open", (event) => {
+      if (event instanceof MessageEvent) return;
+      this.#opened = Date.now();
+      this.#isRenewed = false;
       this.#setState("open");
       this.#wasOpen = true;
     });
@@ -161,80 +168,126 @@ class Push {
     source.addEventListener("error", (event) => {
       // An event of the stream may have the name "error", too.
       if (event instanceof MessageEvent) return;
-      this.#setState("waiting");
-      if (source.readyState === EventSource.CLOSED) this.#retry();
+      // EventSource reconnects by itself, but with its first URL.
+      if (source.readyState === CLOSED || this.#isRenewable) this.#lost(source);
+      else this.#setState("waiting");
     });
-    source.addEventListener(CLOSING, this.#receive);
-    for (const name of this.#handlers.keys()) {
-      if (name !== CLOSING) source.addEventListener(name, this.#receive);
+    for (const name of new Set([OPENING, CLOSING, ...this.#handlers.keys()])) {
+      this.#listen(name);
     }
   }
 
-  /** EventSource has given up. It hides the status it got, so ask for it. */
-  async #retry() {
-    const source = this.#source;
-    const longest = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures);
-    this.#failures += 1;
-    const delay = longest * (0.5 + Math.random() / 2);
-    this.#retryTimer = setTimeout(() => this.#open(), delay);
-    const status = await statusOf(this.#url, this.#credentials);
-    if (this.#source === source && FINAL_STREAM_STATUSES.has(status)) {
+  #listen(name) {
+    // A listener that is added twice is called once.
+    this.#source.addEventListener(name, this.#receive);
+  }
+
+  /** Reconnect later, unless the status says that this would be of no use. */
+  async #lost(source) {
+    const isFailed = source.readyState === CLOSED;
+    source.close();
+    this.#later(source.retry);
+    let { status } = source;
+    // EventSource hides the status it got, so ask for it.
+    if (isFailed) status ??= await statusOf(source.url, this.#credentials);
+    if (this.#source !== source || this.#state === "closed") return;
+    if (status === 401 && this.#isRenewable && !this.#isRenewed) {
+      this.#isRenewed = true;
+      this.#open();
+    } else if (FINAL_STATUSES.has(status)) {
       this.#end("refused");
     }
   }
 
-  #receive = (event) => {
+  #later(retry) {
+    if (Date.now() - this.#opened > STEADY_MS) this.#failures = 0;
+    this.#opened = Infinity;
+    const first = retry || FIRST_DELAY_MS;
+    const most = Math.max(first, LONGEST_DELAY_MS);
+    const delay = Math.min(most, first * 2 ** this.#failures);
+    this.#failures += 1;
+    this.#timer = setTimeout(() => this.#open(), delay * (1 + Math.random() / 2));
+    this.#setState("waiting");
+  }
+
+  #receive = async (event) => {
     if (!(event instanceof MessageEvent)) return;
+    const { type } = event;
     const data = decode(event.data);
-    const control = event.type === GAP || event.type === CLOSING;
-    if (event.type === GAP) this.#seen = null;
-    const id = event.lastEventId;
-    if (isId(id)) {
+    const control = type.startsWith(CONTROL);
+    const [, id, mark] = ID.exec(event.lastEventId) ?? [];
+    if (type === GAP) this.#seen = null;
+    if (id) {
       if (!control) {
-        if (this.#isRepeated(event)) return;
-        this.#seen = { id, type: event.type, data: event.data };
+        if (this.#isRepeated(id, event)) return;
+        this.#seen = { id, type, data: event.data };
       }
       this.#cursor = id;
     }
-    for (const handler of this.#handlers.get(event.type) ?? []) {
-      call(handler, data, event);
-    }
-    if (event.type === CLOSING && data?.reason === "removed") this.#end("removed");
-    else if (isId(id) && !control) this.#acknowledger.schedule(id);
+    const done = [...(this.#handlers.get(type) ?? [])].map((handler) =>
+      call(handler, data, event),
+    );
+    if (type === CLOSING && data?.reason === "removed") this.#end("removed");
+    // An event is acknowledged when all its handlers have ended without an error.
+    if (!mark || control || !done.length || this.#options.acknowledge === false) return;
+    if ((await Promise.all(done)).every(Boolean)) this.#acknowledger.add(id);
   };
 
   /**
    * Whether the event was received before. An event without an id has the id of the one
    * before it, so comparing ids is not enough.
    */
-  #isRepeated(event) {
+  #isRepeated(id, { type, data }) {
     const seen = this.#seen;
     if (seen === null) return false;
-    const order = compareIds(event.lastEventId, seen.id);
-    return (
-      order < 0 ||
-      (order === 0 && event.type === seen.type && event.data === seen.data)
-    );
+    const order = compareIds(id, seen.id);
+    return order < 0 || (order === 0 && type === seen.type && data === seen.data);
   }
 
   /** The network or the page is back: reconnect now, without waiting for the delay. */
   #wake = () => {
-    const away = document.visibilityState === "hidden";
-    const dead = this.#source.readyState === EventSource.CLOSED;
-    if (!away && dead && this.#state !== "closed") this.#open();
+    if (document.visibilityState !== "hidden" && this.#timer) this.#open();
   };
 
   #flush = () => this.#acknowledger.flush();
 
+  /** Send an acknowledgement; returns the status, 0 if there is no answer. */
+  async #post(body) {
+    const { acknowledgeUrl } = this.#options;
+    try {
+      if (!this.#place) await this.#ask();
+      for (let isLast = !this.#isRenewable; ; isLast = true) {
+        const url = new URL(acknowledgeUrl ?? "ack", this.#place);
+        // The stream's query may hold a token.
+        if (!acknowledgeUrl) url.search = this.#place.search;
+        const headers = new Headers(this.#headers);
+        headers.set("Content-Type", "application/json");
+        const { status } = await fetch(url, {
+          method: "POST",
+          headers,
+          body: JSON.stringify(body),
+          credentials: this.#credentials,
+          keepalive: true,
+        });
+        if (status !== 401 || isLast) return status;
+        await this.#ask();
+      }
+    } catch {
+      return 0;
+    }
+  }
+
   #end(reason) {
     if (this.#state === "closed") return;
-    clearTimeout(this.#retryTimer);
-    this.#source.close();
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#attempt += 1;
+    this.#source?.close();
     removeEventListener("online", this.#wake);
     removeEventListener("pageshow", this.#wake);
     removeEventListener("pagehide", this.#flush);
     document.removeEventListener("visibilitychange", this.#wake);
-    this.#acknowledger.flush();
+    this.#flush();
     this.#reason = reason;
     this.#setState("closed");
   }
@@ -246,49 +299,119 @@ class Push {
   }
 }
 
-/** Acknowledges the newest id, at most once in `ACKNOWLEDGE_MS`. */
+/** Sends ids together after a delay, and again if they could not be sent. */
 class Acknowledger {
-  #url;
-  #credentials;
-  #active;
-  #waiting = null;
+  #send;
+  #ids = new Set();
   #timer = null;
+  #failures = 0;
 
-  constructor(url, credentials, active) {
-    this.#url = url;
-    this.#credentials = credentials;
-    this.#active = active;
+  constructor(send) {
+    this.#send = send;
   }
 
-  schedule(id) {
-    this.#waiting = id;
-    const delay = ACKNOWLEDGE_MS + Math.random() * ACKNOWLEDGE_SPREAD_MS;
-    this.#timer ??= setTimeout(() => this.flush(), delay);
+  add(id) {
+    this.#ids?.add(id);
+    this.#schedule();
   }
 
-  flush() {
+  async flush() {
     clearTimeout(this.#timer);
     this.#timer = null;
-    const id = this.#waiting;
-    this.#waiting = null;
-    // A failed request is not repeated: the next acknowledgement covers its id, too.
-    if (id !== null && this.#active) this.send(id);
+    const ids = [...(this.#ids ?? [])].slice(0, MOST_ACKNOWLEDGED);
+    if (!ids.length) return;
+    for (const id of ids) this.#ids.delete(id);
+    const status = await this.#send(ids);
+    if (status >= 400 && status < 500 && status !== 429) {
+      this.#ids = null; // A later request would get the same answer.
+    } else if (status !== 200) {
+      for (const id of ids) this.#ids?.add(id);
+      this.#failures += 1;
+    } else {
+      this.#failures = 0;
+    }
+    this.#schedule();
   }
 
-  async send(id) {
+  #schedule() {
+    if (!this.#ids?.size) return;
+    const delay = ACKNOWLEDGE_MS + Math.random() * ACKNOWLEDGE_SPREAD_MS;
+    const factor = 2 ** Math.min(this.#failures, 4);
+    this.#timer ??= setTimeout(() => this.flush(), delay * factor);
+  }
+}
+
+/**
+ * What EventSource is, by fetch, which sends headers and shows the status. It does not
+ * reconnect by itself; `retry` is the time that the server asked for.
+ */
+class FetchSource extends EventTarget {
+  readyState = 0;
+  lastEventId = "";
+  status = 0;
+  #aborter = new AbortController();
+
+  constructor(url, headers, credentials) {
+    super();
+    this.#run(url, new Headers(headers), credentials);
+  }
+
+  close() {
+    this.readyState = CLOSED;
+    this.#aborter.abort();
+  }
+
+  async #run(url, headers, credentials) {
+    headers.set("Accept", "text/event-stream");
+    const { signal } = this.#aborter;
     try {
-      const response = await fetch(this.#url, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ id }),
-        credentials: this.#credentials,
-        keepalive: true,
-      });
-      if (FINAL_ACKNOWLEDGE_STATUSES.has(response.status)) this.#active = false;
-      return response.ok;
+      const response = await fetch(url, { headers, credentials, signal, cache: "no-store" });
+      this.status = response.status;
+      const type = response.headers.get("Content-Type") ?? "";
+      if (response.status === 200 && /^text\/event-stream\b/i.test(type)) {
+        this.readyState = 1;
+        this.dispatchEvent(new Event("open"));
+        // The decoder removes a BOM and joins split characters.
+        const text = response.body.pipeThrough(new TextDecoderStream()).getReader();
+        const parse = this.#parser();
+        for (let part; !(part = await text.read()).done; ) parse(part.value);
+      }
     } catch {
-      return false;
+      // There was no connection, or it was lost.
     }
+    if (this.readyState === CLOSED) return;
+    this.close();
+    this.dispatchEvent(new Event("error"));
+  }
+
+  /** WHATWG HTML, 9.2.6 "Interpreting an event stream". */
+  #parser() {
+    let [rest, type, data, id] = ["", "", "", ""];
+    let endsInCr = false;
+    return (text) => {
+      if (endsInCr && text.startsWith("\n")) text = text.slice(1);
+      endsInCr = text.endsWith("\r");
+      const lines = (rest + text).split(/\r\n|\r|\n/);
+      rest = lines.pop();
+      for (const line of lines) {
+        if (this.readyState === CLOSED) return;
+        const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+        if (!line) {
+          this.lastEventId = id;
+          const event = { data: data.slice(0, -1), lastEventId: id };
+          if (data) this.dispatchEvent(new MessageEvent(type || "message", event));
+          type = data = "";
+        } else if (field === "data") {
+          data += `${value}\n`;
+        } else if (field === "event") {
+          type = value;
+        } else if (field === "id" && !value.includes("\0")) {
+          id = value;
+        } else if (field === "retry" && /^\d+$/.test(value)) {
+          this.retry = Number(value);
+        }
+      }
+    };
   }
 }
 
@@ -302,9 +425,8 @@ async function statusOf(url, credentials) {
   }
 }
 
-/** Ids are positions in the server's event log, `<milliseconds>-<sequence>`. */
-function isId(id) {
-  return /^\d+-\d+$/.test(id);
+function valueOf(given) {
+  return typeof given === "function" ? given() : given;
 }
 
 function compareIds(a, b) {
@@ -321,11 +443,16 @@ function decode(text) {
   }
 }
 
-/** Report an error of a handler to the console, so that the other handlers still run. */
-function call(handler, ...values) {
+/**
+ * Call a handler; returns whether it ended without an error. An error is reported to
+ * the console, so that the other handlers still run.
+ */
+async function call(handler, ...values) {
   try {
-    handler(...values);
+    await handler(...values);
+    return true;
   } catch (error) {
     reportError(error);
+    return false;
   }
 }

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Collection
 from operator import attrgetter
 
-from ..events import ALL, Entry, Gap, Removal
+from ..events import ALL, Control, Entry, Gap, Membership, Removal
 from ..runtime.concurrency import Wakeup, give_way, make_wakeup, spawn
 from .connections import Batch, Connection
 from .registry import Registry
@@ -27,7 +27,7 @@ class FanOut:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._inbox: deque[Entry | Removal | Gap] = deque()
+        self._inbox: deque[Entry | Control | Gap] = deque()
         self._wakeup: Wakeup | None = None
         self._is_running = False
         self._written = 0
@@ -47,7 +47,7 @@ class FanOut:
             self._is_running = False
             raise
 
-    def put(self, entry: Entry | Removal | Gap) -> None:
+    def put(self, entry: Entry | Control | Gap) -> None:
         """Queue the next entry. Call this under the registry's lock, then wake()."""
         self._inbox.append(entry)
 
@@ -152,8 +152,10 @@ class FanOut:
         self._written = 0
         give_way()
 
-    def _obey(self, entry: Removal | Gap) -> None:
-        if isinstance(entry, Removal):
+    def _obey(self, entry: Control | Gap) -> None:
+        if isinstance(entry, Membership):
+            self._registry.change_groups(entry)
+        elif isinstance(entry, Removal):
             for connection in self._registry.of_user(entry.user):
                 connection.say_closing("removed")
         else:

@@ -11,8 +11,10 @@ from ..config import Config
 from ..events import (
     START,
     Channel,
+    Control,
     Entry,
     Gap,
+    Membership,
     Position,
     Removal,
     encode_cursor,
@@ -26,7 +28,9 @@ from .confirmations import Confirmations
 from .connections import Connection
 from .fanout import FanOut
 from .heartbeat import Heartbeat
+from .membership import Watch, Watches, apply_changes, was_member
 from .registry import Registry
+from .removals import Removals
 from .resume import Resume
 
 _log = logging.getLogger("flask_sse_push")
@@ -76,11 +80,13 @@ class Hub:
             most_bytes=config.history_bytes,
         )
         self.registry = Registry()
+        self.removals = Removals()
         #: The position of the newest entry that this process has read.
         self.position: Position = START
         self.is_shut_down = False
         self._lock = self.registry.lock
         self._fanout = FanOut(self.registry)
+        self._watches = Watches()
         self._heartbeat = Heartbeat(
             self.registry,
             config.heartbeat_seconds,
@@ -92,12 +98,16 @@ class Hub:
         self._confirmations = confirmations
         self._retry = encode_retry(config.retry_ms)
 
-    def deliver(self, entry: Entry | Removal) -> None:
+    def deliver(self, entry: Entry | Control) -> None:
         """Take the next entry of the event log."""
         with self._lock:
             self.position = entry.position
             if isinstance(entry, Entry) and entry.store:
                 self.history.add(entry)
+            elif isinstance(entry, Membership):
+                self._watches.note(entry)
+            elif isinstance(entry, Removal):
+                self.removals.note(entry)
             if not self.registry.count:
                 return
             self._fanout.put(entry)
@@ -113,8 +123,20 @@ class Hub:
             self._fanout.put(Gap(base))
         self._fanout.wake()
 
+    def watch(self, user: Channel | None) -> Watch | None:
+        """Collect the group changes of a user whose stream is being opened.
+
+        :param user: the user's channel; ``None`` for an anonymous stream.
+        """
+        with self._lock:
+            return self._watches.open(user)
+
     def register(
-        self, connection: Connection, resume: Resume, missed: Unread = _NOTHING
+        self,
+        connection: Connection,
+        resume: Resume,
+        missed: Unread = _NOTHING,
+        watch: Watch | None = None,
     ) -> None:
         """Add a connection: it gets the missed events first, then all new ones.
 
@@ -122,16 +144,41 @@ class Hub:
 
         :param missed: events that the client has missed and that the history may not
             hold, such as the user's mailbox. The client is told of dropped ones.
+        :param watch: the changes of the user's groups since they were looked up.
         :raises RuntimeError: the system cannot start a thread; close the connection.
         """
         with self._lock:
-            self._load(connection, resume, missed)
+            replay = self._replay(connection, resume.cursor, watch)
+            connection.groups_at = self.position
+            self._load(connection, resume, missed, replay)
             self.registry.add(connection)
         self._fanout.start()
         self._heartbeat.start()
         connection.begin()
 
-    def _load(self, connection: Connection, resume: Resume, missed: Unread) -> None:
+    def _replay(
+        self, connection: Connection, cursor: Position, watch: Watch | None
+    ) -> list[Entry]:
+        """What the history holds for a connection; also applies group changes."""
+        if watch is None or not watch.changes:
+            return self.history.after(connection.channels, cursor)
+        loaded, changes = connection.groups, watch.changes
+        connection.groups = apply_changes(loaded, changes)
+        changed = {change.group for change in changes}
+        return [
+            entry
+            for entry in self.history.after({*connection.channels, *changed}, cursor)
+            if entry.channel not in changed
+            or was_member(loaded, changes, entry.channel, entry.position)
+        ]
+
+    def _load(
+        self,
+        connection: Connection,
+        resume: Resume,
+        missed: Unread,
+        replay: list[Entry],
+    ) -> None:
         channels = connection.channels
         opening = [self._retry]
         floor = self.history.floor(channels)
@@ -140,21 +187,25 @@ class Hub:
             opening.append(encode_gap(resume.since, floor))
         elif missed.lost is not None:
             opening.append(encode_gap(resume.since, missed.lost))
-        replay = self.history.after(channels, resume.cursor)
         if missed.entries:
             # Entries that this process has not read yet are delivered when it has.
             known = [
-                entry for entry in missed.entries if entry.position <= self.position
+                entry
+                for entry in missed.entries
+                if entry.position <= self.position and entry.channel in channels
             ]
             merged = {entry.position: entry for entry in (*known, *replay)}
             replay = [merged[position] for position in sorted(merged)]
         cursor = max(self.position, resume.cursor)
         end = b""
         # A client needs a cursor before its first event. After the missed events its
-        # cursor must not be older than the floor, or it would see the gap again.
+        # cursor must not be older than the floor, or it would see the gap again. A new
+        # client must not resume from a retained event, which may be old.
         if not replay:
             opening.append(encode_cursor(cursor))
-        elif replay[-1].position < floor:
+        elif replay[-1].position < floor or (
+            resume.is_fresh and any(entry.retain for entry in replay)
+        ):
             end = encode_cursor(cursor)
         connection.load(b"".join(opening), replay, end, cursor, missed.lost)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from flask import Request
 from werkzeug.exceptions import NotAcceptable
 
+from ..events import without_mark
+
 MIMETYPE = "text/event-stream"
 
 
@@ -24,4 +26,5 @@ def require_acceptable(request: Request) -> None:
 def last_event_id(request: Request) -> str | None:
     """The event id to resume from, from the header or ``?lastEventId=``."""
     header: str | None = request.environ.get("HTTP_LAST_EVENT_ID")
-    return header or request.args.get("lastEventId")
+    id = header or request.args.get("lastEventId")
+    return without_mark(id) if id else None

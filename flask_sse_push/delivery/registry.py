@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import cycle
 
-from ..events import ALL, Channel, channel_member, user_channel
+from ..events import (
+    ALL,
+    Channel,
+    Membership,
+    channel_member,
+    group_channel,
+    user_channel,
+)
 from ..runtime.concurrency import give_way, native_lock
 from .connections import CARRIERS, Connection
 
@@ -36,8 +43,9 @@ class Registry:
         self._users: dict[Channel, tuple[Connection, ...]] = {}
         self._groups: dict[Channel, set[Connection]] = {}
         # Channels of users whose number of connections changed since the last call of
-        # take_changes(); None before the first.
+        # take_changes(); None before the first. And pairs of group and user likewise.
         self._changed: set[Channel] | None = None
+        self._changed_groups: set[tuple[Channel, Channel]] | None = None
         self._next_slot = cycle(range(_SLOTS))
 
     def add(self, connection: Connection) -> None:
@@ -52,7 +60,7 @@ class Registry:
             if self._changed is not None:
                 self._changed.add(channel)
         for group in connection.groups:
-            self._groups.setdefault(group, set()).add(connection)
+            self._join(connection, group)
 
     def remove(self, connection: Connection) -> None:
         """Remove a connection that was added. Call it under the lock."""
@@ -69,10 +77,40 @@ class Registry:
             else:
                 del self._users[channel]
         for group in connection.groups:
-            members = self._groups[group]
-            members.discard(connection)
-            if not members:
-                del self._groups[group]
+            self._leave(connection, group)
+
+    def _join(self, connection: Connection, group: Channel) -> None:
+        self._groups.setdefault(group, set()).add(connection)
+        self._note_group(connection, group)
+
+    def _leave(self, connection: Connection, group: Channel) -> None:
+        members = self._groups[group]
+        members.discard(connection)
+        if not members:
+            del self._groups[group]
+        self._note_group(connection, group)
+
+    def _note_group(self, connection: Connection, group: Channel) -> None:
+        user = connection.user_channel
+        if user is not None and self._changed_groups is not None:
+            self._changed_groups.add((group, user))
+
+    def change_groups(self, change: Membership) -> None:
+        """Add a user's connections to a group, or remove them from it."""
+        group = change.group
+        with self.lock:
+            for connection in self._users.get(change.user, ()):
+                is_in = group in connection.groups
+                if is_in == change.joins or connection.groups_at >= change.position:
+                    continue
+                if change.joins:
+                    connection.groups = (*connection.groups, group)
+                    self._join(connection, group)
+                else:
+                    connection.groups = tuple(
+                        other for other in connection.groups if other != group
+                    )
+                    self._leave(connection, group)
 
     def slices(self, size: int) -> Iterator[tuple[Connection, ...]]:
         """All connections, ``size`` at a time; some may open or close meanwhile."""
@@ -127,6 +165,37 @@ class Registry:
     def is_user_connected(self, user_id: str) -> bool:
         """Whether a user has a connection."""
         return user_channel(user_id) in self._users
+
+    def group_users(self, group: str) -> set[str]:
+        """The users with a connection in a group."""
+        with self.lock:
+            members = self._groups.get(group_channel(group), ())
+            return {c.user_id for c in members if c.user_id is not None}
+
+    def group_members(self) -> set[tuple[str, str]]:
+        """All pairs of a group and a user with a connection in it."""
+        with self.lock:
+            pairs = {
+                (group, connection.user_channel)
+                for group, members in self._groups.items()
+                for connection in members
+                if connection.user_channel is not None
+            }
+        return {(channel_member(g), channel_member(u)) for g, u in pairs}
+
+    def take_group_changes(self) -> dict[tuple[str, str], bool]:
+        """The pairs that changed since the last call, and whether they exist now."""
+        with self.lock:
+            changed, self._changed_groups = self._changed_groups, set()
+            if changed is not None:
+                return {
+                    (channel_member(group), channel_member(user)): any(
+                        group in connection.groups
+                        for connection in self._users.get(user, ())
+                    )
+                    for group, user in changed
+                }
+        return dict.fromkeys(self.group_members(), True)
 
     def _counts(self, channels: Iterable[Channel]) -> dict[str, int]:
         users = self._users

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..events import Position
 
@@ -18,7 +18,8 @@ class Resume:
 
     :param cursor: the client gets every event after this position.
     :param since: the event id that the client sent, if it is from this event log.
-    :param is_lost: whether the client sent an id that is not from this event log.
+    :param is_lost: whether events may be missing before the cursor, because the client
+        sent an id that is not from this event log, or one that is too old for it.
     """
 
     cursor: Position
@@ -29,6 +30,12 @@ class Resume:
     def is_fresh(self) -> bool:
         """Whether the client has no valid id to resume from."""
         return self.since is None
+
+    def not_before(self, position: Position) -> Resume:
+        """The same, but not from an earlier position than this."""
+        if self.is_fresh or self.cursor >= position:
+            return self
+        return replace(self, cursor=position, is_lost=True)
 
     @classmethod
     def read(

@@ -15,8 +15,11 @@ from flask import Response, current_app, request
 from ..config import Config
 from ..errors import BackendError
 from ..events import (
+    ALL,
     START,
     Channel,
+    Entry,
+    Position,
     channel_member,
     group_channels,
 )
@@ -29,6 +32,7 @@ from .connections import Connection, Limits, StreamedConnection
 from .connections.head import encode_head, parse_head
 from .connections.takeover import Handover, is_gunicorns_own
 from .hub import Ended, Hub
+from .membership import Watch
 from .negotiation import MIMETYPE, last_event_id, require_acceptable
 from .refusal import STREAM_HEADERS, busy, busy_text
 from .resume import Resume
@@ -79,13 +83,22 @@ class Streams:
         self._on_opened = on_opened
         self._on_ended = on_ended
 
-    def respond(self, user_id: object = None, groups: Iterable[str] = ()) -> Response:
+    def respond(
+        self,
+        user_id: object = None,
+        groups: Iterable[str] | Callable[[], Iterable[str]] = (),
+        *,
+        not_before: Position = START,
+    ) -> Response:
         """Answer the current request with a stream.
 
         The caller has authenticated the user. No part of the request is kept.
 
         :param user_id: the user whose events are sent; ``None`` for broadcasts only.
-        :param groups: names of the groups that the stream joins.
+        :param groups: names of the groups that the stream joins, or a function that
+            returns them; then no change is missed while it looks them up.
+        :param not_before: a client that resumes from an earlier position gets only the
+            events after this one, and is told of the gap.
         :raises NotAcceptable: the client does not accept an event stream (status 406).
         :raises EventError: the user id or a group name is not allowed.
         :raises ConfigError: the server was started in a way that cannot serve streams.
@@ -96,12 +109,15 @@ class Streams:
             return Response(mimetype=MIMETYPE, headers=STREAM_HEADERS)
         self._carriers.require_fit_server(request.environ)
         user_channel = None if user_id is None else channel_of(user_id)
-        channels = group_channels(groups)
+        if not callable(groups):
+            groups = group_channels(groups)
         if reason := self.admission.refusal(user_channel):
             return busy(reason)
+        watch = self.hub.watch(user_channel)
+        channels = group_channels(groups()) if callable(groups) else groups
         response = _response_class(current_app.response_class)()  # type: ignore[arg-type]
         response.opening = _Opening(
-            self, user_channel, channels, last_event_id(request)
+            self, user_channel, channels, last_event_id(request), not_before, watch
         )
         return response
 
@@ -199,7 +215,7 @@ class Streams:
         if response.has_on_close:
             connection.call_on_close(response.close)
         try:
-            self.hub.register(connection, resume, missed)
+            self.hub.register(connection, resume, missed, response.opening.watch)
             self._on_opened(connection.user_id)
         except BaseException:
             # For example a timeout. The server got no body that it could close.
@@ -213,7 +229,7 @@ class Streams:
 
         :raises BackendError: the backend cannot be reached.
         """
-        resume = self._read_resume(opening.last_event_id)
+        resume = self._read_resume(opening.last_event_id).not_before(opening.not_before)
         return resume, self._missed(opening, resume)
 
     def _read_resume(self, last_event_id: str | None) -> Resume:
@@ -232,10 +248,21 @@ class Streams:
         """
         cursor = None if resume.is_fresh else resume.cursor
         attached = self._backend.attach(opening.channels, cursor)
-        unread = self._unread(opening.user_channel, resume)
-        return Unread((*attached, *unread.entries), unread.lost)
+        retained = self._retained(opening, resume)
+        unread = self._unread(opening, resume)
+        return Unread((*attached, *retained, *unread.entries), unread.lost)
 
-    def _unread(self, user_channel: Channel | None, resume: Resume) -> Unread:
+    def _retained(self, opening: _Opening, resume: Resume) -> Sequence[Entry]:
+        """The newest event of each key, as far as history does not hold it."""
+        channels = (ALL, *opening.channels)
+        if resume.is_fresh:
+            return self._backend.retained(channels)
+        if resume.cursor < self.hub.history.floor(channels):
+            return self._backend.retained(channels, resume.cursor)
+        return ()
+
+    def _unread(self, opening: _Opening, resume: Resume) -> Unread:
+        user_channel = opening.user_channel
         if user_channel is None or not self._config.mailbox_size:
             return Unread()
         confirmations = self._confirmations
@@ -244,8 +271,10 @@ class Streams:
             after = known or START
         else:
             after = resume.cursor
-            if confirmations is not None:
-                # A cursor that is ahead of this process may be a forged one.
+            # With a ticket that has expired the cursor says nothing: it was moved, or
+            # somebody else has made it up.
+            if confirmations is not None and opening.not_before == START:
+                # A cursor that is ahead of this process may be made up as well.
                 confirmations.confirm(user_channel, min(after, self.hub.position))
             if after >= self.hub.history.floor((user_channel,)):
                 return Unread()
@@ -292,6 +321,8 @@ class _Opening:
     user_channel: Channel | None
     groups: tuple[Channel, ...]
     last_event_id: str | None
+    not_before: Position
+    watch: Watch | None
 
     @property
     def receivers(self) -> Receivers:

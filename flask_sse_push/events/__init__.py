@@ -26,10 +26,18 @@ from .codec import (
     encode_gap,
     encode_retry,
 )
-from .event import Entry, Event, Gap, Removal, read_entry
-from .positions import START, Position, format_id, parse_id
-from .serialization import timestamp, to_json
-from .text import id_text, plain
+from .dumps import html_text, own_dump
+from .event import Control, Entry, Event, Gap, Membership, Removal, read_entry
+from .positions import (
+    START,
+    UNREAD_MARK,
+    Position,
+    format_id,
+    parse_id,
+    without_mark,
+)
+from .serialization import json_encoder, timestamp, to_json
+from .text import id_text, plain, retain_key
 
 __all__ = [
     "ALL",
@@ -38,10 +46,13 @@ __all__ = [
     "GAP",
     "RESERVED_PREFIX",
     "START",
+    "UNREAD_MARK",
     "Channel",
+    "Control",
     "Entry",
     "Event",
     "Gap",
+    "Membership",
     "Position",
     "Removal",
     "channel_kind",
@@ -55,14 +66,19 @@ __all__ = [
     "format_id",
     "group_channel",
     "group_channels",
+    "html_text",
     "id_text",
     "is_user_channel",
+    "json_encoder",
+    "own_dump",
     "parse_channel",
     "parse_id",
     "plain",
     "read_entry",
+    "retain_key",
     "timestamp",
     "to_json",
     "user_channel",
     "user_channels",
+    "without_mark",
 ]

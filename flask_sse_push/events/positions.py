@@ -12,12 +12,23 @@ Position = tuple[int, int]
 #: The position before every entry.
 START: Final[Position] = (0, 0)
 
+#: At the end of the id of an event that its user's mailbox keeps until acknowledged.
+UNREAD_MARK: Final = "m"
+
 _POSITION = re.compile(r"(\d{1,16})-(\d{1,16})", re.ASCII)
 
 
 def format_id(position: Position) -> str:
     """The id of the event at a position, as clients see it: ``<ms>-<seq>``."""
     return f"{position[0]}-{position[1]}"
+
+
+def without_mark(id: object) -> str:
+    """An event id without the mark that it may have.
+
+    :param id: the id as a client sent it; ``""`` is returned if it is not text.
+    """
+    return id.removesuffix(UNREAD_MARK) if isinstance(id, str) else ""
 
 
 def parse_id(text: object) -> Position | None:

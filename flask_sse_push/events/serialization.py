@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from enum import Enum
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 
 def timestamp(moment: datetime | None = None) -> str:
@@ -23,30 +21,24 @@ def timestamp(moment: datetime | None = None) -> str:
     return text.removesuffix("+00:00") + "Z"
 
 
-def _json_default(value: object) -> object:
-    if isinstance(value, datetime):
-        return timestamp(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, (UUID, Decimal)):
-        return str(value)
-    if isinstance(value, Enum):
-        return value.value
-    raise TypeError(f"{type(value).__name__} is not JSON serializable")
+def json_encoder(
+    default: Callable[[Any], Any] | None = None,
+) -> Callable[[Any], str]:
+    """Make a function that converts a value into compact JSON text.
 
+    It raises ``TypeError`` for a value without a JSON form, and ``ValueError`` for NaN,
+    an infinity or an object that contains itself.
 
-_encode_json = json.JSONEncoder(
-    ensure_ascii=False,
-    allow_nan=False,
-    separators=(",", ":"),
-    default=_json_default,
-).encode
-
-
-def to_json(payload: Any) -> str:
-    """Compact JSON text. Dates, UUIDs and decimals become text, enums their value.
-
-    :raises TypeError: a value has no JSON form.
-    :raises ValueError: a value is NaN or infinite, or an object contains itself.
+    :param default: converts a value of another type into one of JSON's types, or raises
+        ``TypeError``.
     """
-    return _encode_json(payload)
+    return json.JSONEncoder(
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=(",", ":"),
+        default=default,
+    ).encode
+
+
+#: Converts JSON's own types into compact JSON text; control events use it.
+to_json = json_encoder()

@@ -37,6 +37,16 @@ def checked_name(text: str, what: str) -> str:
     return text
 
 
+def retain_key(key: str) -> str:
+    """The key of which an event is the newest.
+
+    :raises EventError: it is no text, is empty or longer than 256 characters.
+    """
+    if not isinstance(key, str):
+        raise EventError(f"retain= takes a key, which is text, not {key!r}.")
+    return checked_name(plain(key), "retain key")
+
+
 def plain(text: str) -> str:
     """Text as a plain ``str``: ``str()`` of a ``(str, Enum)`` is the member's name."""
     return str.__str__(text)

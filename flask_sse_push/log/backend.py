@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..events import Channel, Entry, Event, Position, Removal, format_id, parse_id
+from ..events import (
+    START,
+    Channel,
+    Control,
+    Entry,
+    Event,
+    Position,
+    format_id,
+    parse_id,
+)
+from ..findings import Finding
+
+#: Takes a user id, and whether the user has come online (``True``) or gone offline.
+Tell = Callable[[str, bool], None]
+
+
+def tell_nobody(user_id: str, is_online: bool) -> None:
+    """Do nothing with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +43,7 @@ class Unread:
 class Receiver(Protocol):
     """Receives the entries of the event log; the hub implements it."""
 
-    def deliver(self, entry: Entry | Removal) -> None:
+    def deliver(self, entry: Entry | Control) -> None:
         """Take the next entry of the event log."""
 
     def restart(self, base: Position) -> None:
@@ -53,6 +70,18 @@ class Connected(Protocol):
 
     def is_user_connected(self, user_id: str) -> bool:
         """Whether the user has a connection to this process."""
+
+    def group_users(self, group: str) -> set[str]:
+        """The users with a connection to this process that is in the group."""
+
+    def group_members(self) -> set[tuple[str, str]]:
+        """All pairs of a group and a user with a connection in it."""
+
+    def take_group_changes(self) -> dict[tuple[str, str], bool]:
+        """The pairs that changed since the last call, and whether they exist now.
+
+        The first call returns all pairs.
+        """
 
 
 class RateWindows(Protocol):
@@ -83,10 +112,20 @@ class Backend(ABC):
     remote: bool
 
     @abstractmethod
-    def start(self, receiver: Receiver, connected: Connected) -> None:
+    def start(
+        self, receiver: Receiver, connected: Connected, tell: Tell = tell_nobody
+    ) -> None:
         """Start handing the entries of the event log to ``receiver``, in log order.
 
         :param connected: says who is connected to this process, for presence.
+        :param tell: called when a user comes online or goes offline, over all workers:
+            each time in one worker only. It returns at once and raises nothing.
+        """
+
+    def user_changed(self, user_id: str) -> None:  # noqa: B027 (may do nothing)
+        """Note that a connection of the user has opened or closed in this process.
+
+        A backend that asks ``connected`` for changes has nothing to do.
         """
 
     @abstractmethod
@@ -96,6 +135,13 @@ class Backend(ABC):
         :param timeout: the longest wait, in seconds.
         :returns: whether it has got them.
         """
+
+    def is_starting(self) -> bool:
+        """Whether the first attempt to read the event log has neither ended nor failed.
+
+        ``False`` for a backend that is ready when :meth:`start` returns.
+        """
+        return False
 
     @abstractmethod
     def append(self, events: Sequence[Event]) -> list[Position]:
@@ -112,7 +158,9 @@ class Backend(ABC):
     ) -> Sequence[Entry]:
         """Make sure that the receiver gets all entries of a connection's channels.
 
-        The backends here hand on the whole event log, so they have nothing to do.
+        The backends here hand on the whole event log, so they have nothing to do. One
+        that has must also follow the ``Membership`` entries of the event log, which
+        change the groups of open connections.
 
         :param cursor: the position to resume from; ``None`` if the client starts anew.
         :returns: the entries that the client has missed and that the receiver was not
@@ -160,6 +208,24 @@ class Backend(ABC):
             self.acknowledge(user_id, position)
 
     @abstractmethod
+    def acknowledge_ids(self, user_id: str, positions: Collection[Position]) -> int:
+        """Remove single events from the mailbox; what is not in it is ignored.
+
+        :returns: the number of events removed.
+        :raises BackendError: the backend cannot be reached.
+        """
+
+    @abstractmethod
+    def retained(
+        self, channels: Sequence[Channel], after: Position = START
+    ) -> list[Entry]:
+        """The newest event of each ``retain`` key on the channels, in log order.
+
+        :param after: only those after this position.
+        :raises BackendError: the backend cannot be reached.
+        """
+
+    @abstractmethod
     def client_count(self) -> int:
         """The number of connections, over all workers.
 
@@ -181,6 +247,13 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def group_users(self, group: str) -> set[str]:
+        """The users with a connection to any worker that is in the group.
+
+        :raises BackendError: the backend cannot be reached.
+        """
+
+    @abstractmethod
     def rate_windows(self) -> RateWindows:
         """The windows in which rate limits are counted, over all workers.
 
@@ -190,6 +263,13 @@ class Backend(ABC):
     @abstractmethod
     def health(self) -> dict[str, Any]:
         """The backend's state for operators, as JSON data; it has ``"reachable"``."""
+
+    def check(self) -> Iterable[Finding]:
+        """Check the place where the event log is kept, for ``flask sse check``.
+
+        Called on a backend that has not been started; never raises.
+        """
+        return ()
 
     @abstractmethod
     def stop(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from operator import attrgetter
 
 from ..events import START, Entry, Position
@@ -139,6 +139,25 @@ class History:
             self._remove(channel, entry)
         return len(done)
 
+    def discard_each(self, name: str, positions: Collection[Position]) -> int:
+        """Remove single entries of a channel without raising its floor.
+
+        A client that has dealt with one of them was told of what the channel had
+        forgotten before it, so that no longer counts as lost.
+
+        :returns: the number of entries removed.
+        """
+        channel = self._channels.get(name)
+        if channel is None:
+            return 0
+        wanted = set(positions)
+        done = [entry for entry in channel.entries if entry.position in wanted]
+        if done and channel.floor < done[-1].position:
+            channel.floor = START
+        for entry in done:
+            self._remove(channel, entry)
+        return len(done)
+
     def _floor(self, name: str) -> Position:
         channel = self._channels.get(name)
         floor = channel.floor if channel else self._floors.get(name, START)
@@ -150,7 +169,8 @@ class History:
         self._remove(channel, entry)
 
     def _remove(self, channel: _Channel, entry: Entry) -> None:
-        channel.entries.pop(0)
+        # Found at once where it is the first, as it is unless a user acknowledged it.
+        channel.entries.remove(entry)
         del self._entries[entry.position]
         self._bytes -= len(entry.frame) + _ENTRY_BYTES
         if not channel.entries:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError
 
 from ..errors import ConfigError, PayloadError
-from ..events import timestamp
+from ..events import own_dump, timestamp
 from ..names import EventName
 from .chat import (
     ChatMessageSchema,
@@ -98,6 +99,9 @@ class SchemaRegistry:
             )
         self._schemas[name] = schema
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._schemas
+
     def takes(self, name: str, key: str) -> bool:
         """Whether the data of an event may have a key.
 
@@ -145,12 +149,14 @@ class SchemaRegistry:
 
 
 def _unchecked(data: Any) -> dict[str, Any]:
-    if not isinstance(data, Mapping):
+    if type(data) is not dict and not isinstance(data, Mapping):
         raise ValidationError(
             "Pass a mapping: only an event with a schema can take other objects."
         )
     payload = dict(data)
     _refuse_odd_keys(payload)
+    if isinstance(payload.get("timestamp"), datetime):
+        payload["timestamp"] = timestamp(payload["timestamp"])
     return payload
 
 
@@ -175,12 +181,16 @@ def _checked(schema: Schema, data: Any) -> dict[str, Any]:
 def _from_object(schema: Schema, data: Any) -> dict[str, Any]:
     """Dump an object, then load the result to check it and to fill in defaults."""
     try:
+        dump = None if _is_plain(data) else own_dump(data)
+        if dump is not None:
+            data = _Dumped(dump, data)
         payload: dict[str, Any] = {} if _is_plain(data) else schema.dump(data)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValidationError(f"The object cannot be dumped: {error}") from error
     if not payload and not _has_attribute(schema, data):
         raise ValidationError(
-            "Pass a mapping, or an object that has the fields as attributes."
+            "Pass a mapping, or an object that has the fields as attributes: this "
+            "event has a schema. Text can only be the data of events without one."
         )
     keys = {name: field.data_key or name for name, field in schema.fields.items()}
     dump_only = {keys[name] for name in schema.fields.keys() - schema.load_fields}
@@ -192,6 +202,19 @@ def _from_object(schema: Schema, data: Any) -> dict[str, Any]:
                     name, loaded, accessor=schema.get_attribute
                 )
     return payload
+
+
+class _Dumped:
+    """An object, seen through its own dump as far as that goes."""
+
+    def __init__(self, dump: Mapping[str, Any], data: object) -> None:
+        self._dump = dump
+        self._data = data
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._dump:
+            return self._dump[name]
+        return getattr(self._data, name)
 
 
 def _has_attribute(schema: Schema, data: Any) -> bool:

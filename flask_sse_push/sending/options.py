@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict, TypeVar
 
 from ..errors import EventError
-from ..events import id_text
+from ..events import id_text, retain_key
 from ..names import Priority
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
@@ -22,6 +22,7 @@ class SendKeywords(TypedDict, total=False):
     mailbox: bool | None
     id: object
     coalesce: str | None
+    retain: str | None
     rate_limit: str | None
 
 
@@ -39,6 +40,8 @@ class SendOptions:
         is sent twice to one receiver with the same id arrives once.
     :param coalesce: while events wait for a slow client, a newer one replaces an older
         one of the same channel with the same key.
+    :param retain: key of a state, such as ``"score"``: every new stream gets the newest
+        event of each key on its channels.
     :param rate_limit: how often this receiver may get events of this name, such as
         ``"5/minute"``; it replaces a configured limit.
     :raises EventError: a value is not allowed.
@@ -49,6 +52,7 @@ class SendOptions:
     mailbox: bool | None = None
     id: str | None = None
     coalesce: str | None = None
+    retain: str | None = None
     rate_limit: str | None = None
 
     @classmethod
@@ -65,6 +69,13 @@ class SendOptions:
             object.__setattr__(self, "priority", _priority(self.priority))
         if self.id is not None:
             object.__setattr__(self, "id", id_text(self.id, "event id"))
+        if self.retain is not None:
+            object.__setattr__(self, "retain", retain_key(self.retain))
+            if not self.store:
+                raise EventError(
+                    "retain= keeps the event for new streams, store=False keeps it "
+                    "nowhere: leave one of them out."
+                )
 
 
 _DEFAULTS = SendOptions()

@@ -24,8 +24,9 @@ _log = logging.getLogger("flask_sse_push")
 _BATCH, _BATCH_CHARACTERS = 500, 1024 * 1024
 
 
-# Rank of the priority, number in the order of arrival, event and receipt.
-_Waiting = tuple[int, int, Event, Receipt]
+# Era, rank of the priority, number in the order of arrival, event and receipt. An event
+# that keeps its place has an era of its own, between those before and after it.
+_Waiting = tuple[int, int, int, Event, Receipt]
 
 
 def with_nonce(event: Event) -> Event:
@@ -58,6 +59,8 @@ class Outbox:
         self._lock = native_lock()
         self._heap: list[_Waiting] = []
         self._numbers = count()
+        self._era = 0
+        self._leaving_era = 0
         self._leaving = 0
         self._draining = False
         self._is_failing = False
@@ -65,15 +68,23 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._heap) + self._leaving
 
-    def put(self, event: Event, priority: Priority, connected: bool | None) -> Receipt:
+    def put(
+        self,
+        event: Event,
+        priority: Priority,
+        connected: bool | None,
+        *,
+        keeps_place: bool = False,
+    ) -> Receipt:
         """Queue an event. If it is ``URGENT``, first try to append it at once.
 
+        :param keeps_place: whether it leaves after everything that is queued now and
+            before everything that is queued later, whatever the priorities.
         :raises OutboxFull: the outbox is full.
         """
         receipt = Receipt(connected)
         event = with_nonce(event)
-        # During an outage an urgent event is queued too, before all other priorities.
-        if priority is Priority.URGENT and not self._is_failing:
+        if priority is Priority.URGENT and self._may_overtake(keeps_place):
             try:
                 receipt.settle(self._append([event])[0])
             except BackendError:
@@ -86,13 +97,27 @@ class Outbox:
         with self._lock:
             if len(self) >= self._size:
                 raise OutboxFull(len(self))
-            number = next(self._numbers)
-            heapq.heappush(self._heap, (priority.rank, number, event, receipt))
+            self._era += keeps_place
+            waiting = (self._era, priority.rank, next(self._numbers), event, receipt)
+            heapq.heappush(self._heap, waiting)
+            self._era += keeps_place
             must_start = not self._draining
             self._draining = True
         if must_start:
             spawn(self._drain)
         return receipt
+
+    def _may_overtake(self, keeps_place: bool) -> bool:
+        """Whether an urgent event can be appended at once."""
+        with self._lock:
+            if self._is_failing:
+                # During an outage it is queued too, before all other priorities.
+                return False
+            if keeps_place:
+                return not len(self)
+            if self._leaving:
+                return self._leaving_era == self._era
+            return not self._heap or self._heap[0][0] == self._era
 
     def flush(self, timeout: float) -> bool:
         """Wait until the outbox is empty.
@@ -118,7 +143,7 @@ class Outbox:
         backoff = Backoff()
         while batch := self._take():
             try:
-                positions = self._append([event for _, _, event, _ in batch])
+                positions = self._append([event for _, _, _, event, _ in batch])
             except BackendError as error:
                 if not self._is_failing:
                     _log.warning(
@@ -137,7 +162,7 @@ class Outbox:
                     len(batch),
                 )
                 self._leaving = 0
-                for _, _, event, _ in batch:
+                for _, _, _, event, _ in batch:
                     self._tell_failed(event, error)
             else:
                 backoff.reset()
@@ -147,7 +172,7 @@ class Outbox:
                     )
                 self._is_failing = False
                 self._leaving = 0
-                for (_, _, _, receipt), position in zip(batch, positions, strict=True):
+                for (*_, receipt), position in zip(batch, positions, strict=True):
                     receipt.settle(position)
 
     def _tell_failed(self, event: Event, error: Exception) -> None:
@@ -162,9 +187,11 @@ class Outbox:
         with self._lock:
             while self._heap and len(batch) < _BATCH and size < _BATCH_CHARACTERS:
                 batch.append(heapq.heappop(self._heap))
-                size += len(batch[-1][2].data)
+                size += len(batch[-1][3].data)
             self._leaving = len(batch)
-            if not batch:
+            if batch:
+                self._leaving_era = batch[0][0]
+            else:
                 self._draining = False
         return batch
 

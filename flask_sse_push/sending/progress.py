@@ -17,6 +17,10 @@ from .sender import Sender
 
 _log = logging.getLogger("flask_sse_push")
 
+# Seconds in which no progress is sent, for each second that an event has waited for the
+# backend in vain: an outage slows the work down by a tenth at most.
+_WORK_PER_WAIT = 10
+
 _Item = TypeVar("_Item")
 
 
@@ -162,6 +166,9 @@ class Progress(Generic[_Item]):
         try:
             self._sender.send([self._channel], EventName.PROGRESS_UPDATE, data, options)
         except (BackendError, RateLimitExceeded) as error:
+            # A Publisher waits for the backend, and the work waits with it.
+            waited = time.monotonic() - self._sent
+            self._sent += _WORK_PER_WAIT * waited
             _log.warning(
                 "The progress of task %s could not be sent: %s", self.task_id, error
             )

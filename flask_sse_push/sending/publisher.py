@@ -13,6 +13,7 @@ from ..events import Position
 from ..log import Backend, make_backend
 from ..runtime.backoff import Backoff
 from ..runtime.concurrency import sleep
+from .data import Serializer
 from .outbox import with_nonce
 from .patterns import Rules, Verbs
 from .ratelimit import RateLimiter
@@ -53,6 +54,8 @@ class Publisher(Verbs):
         self._sender = Sender(
             config=config,
             schemas=self._rules.schemas,
+            # Flask's default rules: there is no application.
+            serializer=Serializer(lambda: None),
             limiter=RateLimiter(config, self._rules.limits, backend.rate_windows),
             append=self._append,
             announce=_announce_nothing,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..config import Config
 from ..errors import EventError, PayloadError, SSEPushError
@@ -14,22 +13,30 @@ from ..events import (
     Event,
     is_user_channel,
     plain,
-    to_json,
 )
 from ..names import Priority
 from ..schemas import SchemaRegistry
 from ..signals import event_failed, event_published
+from .data import Serializer
 from .options import SendOptions
 from .ratelimit import RateLimiter
 from .receipt import Receipt
 
+# The longest wait, in seconds, until a control event is in the event log.
+_PLACE_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event that has been checked and not yet sent."""
+    """An event that has been checked and not yet sent.
+
+    :param keeps_place: whether its place in the order of sending is kept, whatever the
+        priorities of other events.
+    """
 
     event: Event
     options: SendOptions
+    keeps_place: bool = False
 
 
 #: Takes checked events and returns a receipt for each, in order. It raises
@@ -42,6 +49,7 @@ class Sender:
     """Sends events for every verb, signal, sequence and progress.
 
     :param schemas: the schemas by event name.
+    :param serializer: converts data into text.
     :param limiter: counts events against their rate limits.
     :param append: writes to the event log: through the outbox in the extension,
         directly in a ``Publisher``.
@@ -53,6 +61,7 @@ class Sender:
 
     config: Config
     schemas: SchemaRegistry
+    serializer: Serializer
     limiter: RateLimiter
     append: Append
     announce: Callable[..., None]
@@ -88,13 +97,19 @@ class Sender:
         finish = self.finish or self.append_all
         return list(finish(outgoing))
 
-    def send_control(self, event: Event) -> None:
+    def send_control(self, event: Event, *, keeps_place: bool = False) -> None:
         """Append a control event, without rate limits and signals.
 
+        :param keeps_place: whether it must come after all that this process has sent
+            before, and before all that it sends later. Then this call waits a moment
+            for the events in the outbox.
         :raises OutboxFull: the outbox is full.
         :raises BackendError: the backend cannot be reached.
         """
-        list(self.append([Outgoing(event, SendOptions(priority=Priority.URGENT))]))
+        options = SendOptions(priority=Priority.URGENT)
+        [receipt] = self.append([Outgoing(event, options, keeps_place)])
+        if keeps_place:
+            receipt.wait(_PLACE_SECONDS)
 
     def check(
         self, channel: Channel, name: str, data: object, options: SendOptions
@@ -162,10 +177,16 @@ class Sender:
                 f"The event name {name!r} is not allowed: names that start with "
                 f"{RESERVED_PREFIX!r} are reserved for the extension. Choose another."
             )
-        payload = self.schemas.prepare(name, data, strict=self.config.strict_events)
+        strict = self.config.strict_events
+        payload: object
+        if type(data) is dict or strict or name in self.schemas:
+            payload = self.schemas.prepare(name, data, strict=strict)
+        else:
+            payload = self._prepare(name, data)
         nonce = ""
         if options.id is not None:
-            payload.setdefault("id", options.id)
+            if isinstance(payload, dict):
+                payload.setdefault("id", options.id)
             nonce = f"{channel}\0{options.id}"
         return Event(
             name=name,
@@ -175,6 +196,7 @@ class Sender:
             mailbox=self._waits_for_absent(channel, name, options),
             nonce=nonce,
             coalesce=options.coalesce,
+            retain=options.retain,
         )
 
     def _waits_for_absent(
@@ -188,20 +210,24 @@ class Sender:
         names = self.config.mailbox_events
         return names is None or name in names
 
-    def _encode(self, name: str, payload: dict[str, Any]) -> str:
-        try:
-            text = to_json(payload)
-        except (TypeError, ValueError, RecursionError) as error:
-            reason = f"The data cannot be written as JSON: {error}"
-            raise PayloadError(name, {"_schema": [reason]}) from error
+    def _prepare(self, name: str, data: object) -> object:
+        """The payload, which is sent as JSON, or the text, which is sent as it is."""
+        data = self.serializer.plain(name, data)
+        return self.schemas.prepare(name, data) if isinstance(data, Mapping) else data
+
+    def _encode(self, name: str, payload: object) -> str:
+        if type(payload) is str:
+            text = payload
+        else:
+            text = self.serializer.to_json(name, payload)
         most = self.config.max_event_bytes
         # A character takes at most four bytes, so short text needs no counting.
         if len(text) > most // 4:
             size = len(text.encode(errors="replace"))
             if size > most:
                 reason = (
-                    f"The data has {size} bytes of JSON, but SSE_PUSH_MAX_EVENT_BYTES "
-                    f"is {most}. Send a reference, such as a URL, that the client can "
+                    f"The data has {size} bytes, but SSE_PUSH_MAX_EVENT_BYTES is "
+                    f"{most}. Send a reference, such as a URL, that the client can "
                     "fetch, or raise the setting."
                 )
                 raise PayloadError(name, {"_schema": [reason]})

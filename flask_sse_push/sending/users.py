@@ -5,7 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from ..errors import EventError
-from ..events import Removal, id_text
+from ..events import (
+    Membership,
+    Removal,
+    channel_member,
+    group_channel,
+    id_text,
+    without_mark,
+)
 from ..log import Backend
 from .sender import Sender
 
@@ -46,6 +53,47 @@ class UserVerbs(ABC):
         """Close every connection of a user, on every worker."""
         self._get_sender().send_control(Removal.event(id_text(user_id)))
 
+    def join(self, user_id: object, group: str) -> None:
+        """Add the open connections of a user to a group, on every worker.
+
+        They get all events that are sent to the group from now on. Update your database
+        first: later connections join the groups that ``groups_loader`` returns.
+
+        :raises EventError: the user id or the name of the group is not allowed.
+        :raises OutboxFull: the outbox is full.
+        :raises BackendError: the backend cannot be reached, and there is no outbox.
+        """
+        self._change_group(user_id, group, joins=True)
+
+    def leave(self, user_id: object, group: str) -> None:
+        """Remove the open connections of a user from a group, on every worker.
+
+        They still get all events that were sent to the group before, and none that are
+        sent later. Update your database first: later connections join the groups that
+        ``groups_loader`` returns.
+
+        :raises EventError: the user id or the name of the group is not allowed.
+        :raises OutboxFull: the outbox is full.
+        :raises BackendError: the backend cannot be reached, and there is no outbox.
+        """
+        self._change_group(user_id, group, joins=False)
+
+    def get_group_users(self, group: str) -> set[str]:
+        """The ids of the users with an open connection in a group, over all workers.
+
+        Members who are not connected are known to your database only.
+
+        :raises EventError: the name of the group is not allowed.
+        :raises BackendError: the backend cannot be reached.
+        """
+        name = channel_member(group_channel(group))
+        return self._get_backend().group_users(name)
+
+    def _change_group(self, user_id: object, group: str, *, joins: bool) -> None:
+        name = channel_member(group_channel(group))
+        change = Membership.event(id_text(user_id), name, joins=joins)
+        self._get_sender().send_control(change, keeps_place=True)
+
     def acknowledge(self, user_id: object, event_id: str) -> int:
         """Remove from a user's mailbox all events up to one.
 
@@ -55,7 +103,7 @@ class UserVerbs(ABC):
         :raises BackendError: the backend cannot be reached.
         """
         backend = self._get_backend()
-        position = backend.parse_cursor(event_id)
+        position = backend.parse_cursor(without_mark(event_id))
         if position is None:
             raise EventError(
                 f"{event_id!r} is not the id of an event: pass the id of an event that "

@@ -34,7 +34,9 @@ class SendingVerbs(ABC):
 
         :param user_id: text, a number or a UUID.
         :param event: the event's name, which may have a schema.
-        :param data: a mapping, or an object that the event's schema can dump.
+        :param data: a mapping; an object that the event's schema or the application's
+            JSON provider can dump, a pydantic model or an attrs object; or, for an
+            event without a schema, text or ``Markup``, which is sent as it is.
         :param priority: which events leave first when several wait in the outbox.
         :param store: ``False`` for an event that is of no use later: neither the
             history nor the mailbox keeps it.
@@ -46,9 +48,12 @@ class SendingVerbs(ABC):
             that is sent twice to one receiver with the same id arrives once.
         :param coalesce: while events wait for a slow client, a newer one replaces an
             older one of the same channel with the same key.
+        :param retain: key of a state, such as ``"score"``: every new stream gets the
+            newest event of each key on its channels.
         :param rate_limit: how often this receiver may get events of this name, such as
             ``"5/minute"``; it replaces a configured limit.
-        :raises PayloadError: the data does not match the schema; nothing was sent.
+        :raises PayloadError: the data does not match the schema, or a value has no JSON
+            form; nothing was sent.
         :raises EventError: the name, the user id or an option is not allowed; nothing
             was sent.
         :raises RateLimitExceeded: a rate limit refuses the event; nothing was sent.

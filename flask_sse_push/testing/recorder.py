@@ -22,12 +22,13 @@ class SentEvent:
     """An event that was sent.
 
     :param channel: ``"all"``, ``"user:<id>"`` or ``"group:<name>"``.
-    :param data: the data as clients receive it, with camelCase keys and ``timestamp``.
+    :param data: the data as clients receive it, with camelCase keys and ``timestamp``;
+        the text itself if it is not JSON.
     """
 
     channel: str
     name: str
-    data: dict[str, Any]
+    data: Any
     receipt: Receipt
 
     def __str__(self) -> str:
@@ -70,7 +71,11 @@ class SSERecorder:
     def _record(
         self, app: Flask, *, channel: str, event: str, receipt: Receipt, data: str
     ) -> None:
-        self.events.append(SentEvent(channel, event, json.loads(data), receipt))
+        try:
+            payload = json.loads(data)
+        except ValueError:
+            payload = data
+        self.events.append(SentEvent(channel, event, payload, receipt))
 
     def clear(self) -> None:
         """Remove all events recorded so far."""
@@ -157,10 +162,12 @@ class SSERecorder:
 
 
 def _differences(
-    expected: Mapping[str, object], actual: Mapping[str, Any], path: str = ""
+    expected: Mapping[str, object], actual: Any, path: str = ""
 ) -> list[str]:
     """Describe each value of ``expected`` that ``actual`` does not have, one a line."""
-    found = []
+    found: list[str] = []
+    if expected and not isinstance(actual, Mapping):
+        return [f"the data has no keys: {actual!r}"]
     for key, value in expected.items():
         name = key if key in actual else camel_case(key)
         if name not in actual:

@@ -28,7 +28,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with serve(*SHOP, environ={"DEMO_STEP_SECONDS": "0.3"}) as server:
+    # The tests share their people: what one has seen must not come in the next.
+    environ = {"DEMO_STEP_SECONDS": "0.3", "SSE_PUSH_ACKNOWLEDGE": "explicit"}
+    with serve(*SHOP, environ=environ) as server:
         yield server
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta, timezone
-from decimal import Decimal
-from enum import Enum
+from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
@@ -78,7 +76,9 @@ any_text = st.text(
         st.sampled_from("\r\n\0:\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\ufeff "),
     )
 )
-names = any_text.filter(lambda text: len(text) > 0 and not set(text) & set("\r\n\0"))
+names = any_text.filter(
+    lambda text: 0 < len(text) <= 200 and not set(text) & set("\r\n\0")
+)
 ids = st.from_regex(r"[!#-'*+,\-./0-9;=A-Z^_`a-z|~]{1,40}", fullmatch=True)
 
 
@@ -236,27 +236,6 @@ def test_a_timestamp_is_as_javascript_writes_it() -> None:
     moment = datetime(2026, 1, 2, 3, 4, 5, 678901, timezone(timedelta(hours=1)))
     assert timestamp(moment) == "2026-01-02T02:04:05.678Z"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", timestamp())
-
-
-class _Colour(Enum):
-    RED = "red"
-
-
-def test_values_python_people_have_go_out_as_text() -> None:
-    values = [
-        datetime(2026, 1, 2, tzinfo=UTC),
-        date(2026, 1, 2),
-        UUID(int=1),
-        Decimal("1.10"),
-        _Colour.RED,
-    ]
-    assert json.loads(to_json(values)) == [
-        "2026-01-02T00:00:00.000Z",
-        "2026-01-02",
-        str(UUID(int=1)),
-        "1.10",
-        "red",
-    ]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), object(), {1, 2}])

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
 import pytest
 
 from flask_sse_push.config import Config
-from flask_sse_push.errors import ConfigError
-from flask_sse_push.events import START, Event, Removal, encode, format_id
+from flask_sse_push.errors import ConfigError, EventError
+from flask_sse_push.events import (
+    ALL,
+    CONTROL,
+    START,
+    Event,
+    Membership,
+    Removal,
+    encode,
+    format_id,
+    parse_channel,
+)
 from flask_sse_push.log import Backend, make_backend, memory
 from tests.support.clients import eventually
 from tests.support.receiver import Recorder
@@ -43,7 +54,7 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
 
     def make(**options: Any) -> tuple[Backend, Recorder]:
         backend, receiver = make_backend(replace(config, **options)), Recorder()
-        backend.start(receiver, receiver)
+        backend.start(receiver, receiver, receiver.tell)
         backends.append(backend)
         assert backend.wait_ready(5)
         return backend, receiver
@@ -53,15 +64,19 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
         backend.stop()
 
 
-def to_user(user: str, text: str, **options: Any) -> Event:
+def to_user(user: str, text: str, name: str = "e", **options: Any) -> Event:
     options = {"mailbox": options.get("store", True), **options}
-    return Event(name="e", data=text, channel=f"user:{user}", **options)
+    return Event(name=name, data=text, channel=f"user:{user}", **options)
 
 
 def texts(backend: Backend, user: str) -> list[str]:
     """The data of the events in a user's mailbox."""
     frames = [entry.frame.decode() for entry in backend.unread(user, START).entries]
     return [frame.split("data: ")[1].split("\n")[0] for frame in frames]
+
+
+def frames_end_with(receiver: Recorder, first_line: str) -> bool:
+    return bool(receiver.frames) and receiver.frames[-1].decode().startswith(first_line)
 
 
 def test_a_receiver_is_told_where_the_log_begins(start: Start) -> None:
@@ -163,6 +178,57 @@ def test_acknowledging_removes_up_to_and_including(start: Start) -> None:
     assert backend.acknowledge("nobody", positions[-1]) == 0
 
 
+def test_single_events_are_acknowledged(start: Start) -> None:
+    backend, _ = start()
+    positions = backend.append([to_user("1", text) for text in "abcde"])
+    backend.append([to_user("2", "other")])
+    assert backend.acknowledge_ids("1", [positions[3], positions[1]]) == 2
+    assert texts(backend, "1") == ["a", "c", "e"]
+    unknown = (positions[4][0] + 1, 0)
+    assert backend.acknowledge_ids("1", [positions[1], positions[0], unknown]) == 1
+    assert backend.acknowledge_ids("1", []) == 0
+    assert backend.acknowledge_ids("2", positions) == 0
+    assert backend.acknowledge_ids("nobody", positions) == 0
+    assert texts(backend, "1") == ["c", "e"]
+    assert backend.acknowledge("1", positions[4]) == 2
+    backend.append([to_user("1", "f")])
+    assert texts(backend, "1") == ["f"]
+
+
+def test_a_single_acknowledged_event_takes_its_repeat_along(start: Start) -> None:
+    backend, _ = start()
+    [first] = backend.append([to_user("1", "a", nonce="n")])
+    backend.append([to_user("1", "a", nonce="n"), to_user("1", "b", nonce="m")])
+    assert backend.acknowledge_ids("1", [first]) == 1
+    assert texts(backend, "1") == ["b"]
+
+
+def test_ids_say_what_is_to_be_acknowledged_where_a_page_has_to(start: Start) -> None:
+    events = [
+        Event(data="all"),
+        to_user("1", "own"),
+        Event(data="group", channel="group:g"),
+        to_user("1", "passing", store=False),
+    ]
+    for acknowledge, size, marks in [
+        ("explicit", 100, ["", "m", "", ""]),
+        ("delivered", 100, [""] * 4),
+        ("explicit", 0, [""] * 4),
+    ]:
+        backend, receiver = start(acknowledge=acknowledge, mailbox_size=size)
+        receiver.entries.clear()
+        ids = [format_id(position) for position in backend.append(events)]
+        expected = [f"id: {id}{mark}" for id, mark in zip(ids, marks, strict=True)]
+        *_, last = expected
+        eventually(partial(frames_end_with, receiver, last))
+        got = [frame.decode().split("\n")[0] for frame in receiver.frames[-4:]]
+        assert got == expected
+        entries = backend.unread("1", START).entries
+        unread = [entry.frame.decode().split("\n")[0] for entry in entries]
+        if size:
+            assert unread[-1] == expected[1]
+
+
 def test_an_acknowledged_event_takes_its_repeat_along(start: Start) -> None:
     backend, _ = start()
     [first] = backend.append([to_user("1", "a", nonce="n")])
@@ -177,6 +243,69 @@ def test_ephemeral_events_are_in_no_mailbox(start: Start) -> None:
     assert texts(backend, "1") == ["b"]
     eventually(lambda: len(receiver.entries) == 2)
     assert [entry.store for entry in receiver.entries] == [False, True]
+
+
+def retained(backend: Backend, *channels: str) -> list[str]:
+    """The data of the events that a stream on these channels begins with."""
+    entries = backend.retained([parse_channel(channel) for channel in channels])
+    frames = [entry.frame.decode() for entry in entries]
+    return [frame.split("data: ")[1].split("\n")[0] for frame in frames]
+
+
+def test_the_newest_event_of_each_key_is_retained(start: Start) -> None:
+    backend, receiver = start()
+    state = [
+        Event(data="1-0", channel="group:g", retain="score"),
+        Event(data="red", channel="group:g", retain="é"),
+        Event(data="closed", channel="all", retain="score"),
+        Event(data="not kept", channel="group:g"),
+        Event(data="2-0", channel="group:g", retain="score"),
+        to_user("g", "own", retain="score", name="price"),
+    ]
+    positions = backend.append(state)
+    assert retained(backend, "group:g") == ["red", "2-0"]
+    assert retained(backend, "all", "user:g", "group:g") == [
+        *("red", "closed", "2-0", "own")
+    ]
+    assert retained(backend, "group:h", "user:h") == []
+    channel = parse_channel("group:g")
+    [entry] = backend.retained([channel], positions[1])
+    eventually(lambda: len(receiver.entries) == 6)
+    assert entry.position == positions[4]
+    assert entry.frame == receiver.entries[4].frame
+    assert (entry.channel, entry.retain) == (channel, "score")
+    assert [entry.retain for entry in receiver.entries[:4]] == [
+        *("score", "é", "score", None)
+    ]
+
+
+def test_what_is_retained_is_bounded_and_the_oldest_goes(start: Start) -> None:
+    backend, _ = start(retained_size=3)
+    keys = ["a", "b", "c", "a", "d", "e"]
+    backend.append(
+        [Event(data=f"{key}{n}", retain=key) for n, key in enumerate(keys, 1)]
+    )
+    assert retained(backend, "all") == ["a4", "d5", "e6"]
+
+
+def test_what_is_retained_grows_old(start: Start) -> None:
+    backend, _ = start(retained_seconds=0.3)
+    backend.append([Event(data="a", retain="a")])
+    eventually(lambda: retained(backend, "all") == [])
+    backend.append([Event(data="b", retain="b")])
+    assert retained(backend, "all") == ["b"]
+
+
+def test_a_repeated_event_is_retained_as_it_came_first(start: Start) -> None:
+    backend, _ = start()
+    first = Event(data="1", nonce="n", retain="key")
+    [position] = backend.append([first])
+    backend.append([first])
+    assert [e.position for e in backend.retained([ALL])] == [position]
+    backend.append([Event(data="2", nonce="m", retain="key")])
+    # Its answer was lost; meanwhile somebody else has sent something newer.
+    backend.append([first])
+    assert retained(backend, "all") == ["2"]
 
 
 def test_without_mailboxes_nothing_is_kept(start: Start) -> None:
@@ -204,6 +333,55 @@ def test_who_is_connected(start: Start) -> None:
     assert not backend.is_user_connected("2")
 
 
+def test_who_is_in_a_group(start: Start) -> None:
+    backend, receiver = start()
+    assert backend.group_users("g") == set()
+    receiver.users = {"1": 2, "é\0": 1}
+    receiver.groups = {("g", "1"), ("g", "é\0"), ("g\0", "2"), ("g:h", "1")}
+    assert backend.group_users("g") == {"1", "é\0"}
+    assert backend.group_users("g\0") == {"2"}
+    assert backend.group_users("h") == set()
+
+
+def set_users(backend: Backend, receiver: Recorder, *users: str) -> None:
+    changed = set(users) ^ set(receiver.users)
+    receiver.users = dict.fromkeys(users, 1)
+    for user in changed:
+        backend.user_changed(user)
+
+
+def test_it_tells_who_comes_and_who_goes(start: Start) -> None:
+    backend, receiver = start(presence_grace_seconds=0.1)
+    set_users(backend, receiver, "1", "é ")
+    eventually(lambda: len(receiver.told) == 2)
+    assert sorted(receiver.told) == [("1", True), ("é ", True)]
+    receiver.users["1"] = 2
+    backend.user_changed("1")
+    set_users(backend, receiver, "1")
+    eventually(lambda: len(receiver.told) == 3)
+    set_users(backend, receiver)
+    eventually(lambda: len(receiver.told) == 4)
+    set_users(backend, receiver, "1")
+    eventually(lambda: len(receiver.told) == 5)
+    assert receiver.told[2:] == [("é ", False), ("1", False), ("1", True)]
+
+
+def test_who_comes_back_within_the_grace_has_not_gone(start: Start) -> None:
+    backend, receiver = start(presence_grace_seconds=3.0)
+    other, _ = start(presence_grace_seconds=3.0) if backend.remote else (backend, None)
+    set_users(backend, receiver, "1", "2")
+    eventually(lambda: len(receiver.told) == 2)
+    eventually(lambda: other.is_user_connected("1"))
+    set_users(backend, receiver, "2")
+    eventually(lambda: not other.is_user_connected("1"))
+    set_users(backend, receiver, "1", "2")
+    eventually(lambda: other.is_user_connected("1"))
+    # Who leaves later is told of later: by then all is known of the first, too.
+    set_users(backend, receiver, "1")
+    eventually(lambda: len(receiver.told) > 2)
+    assert receiver.told[2:] == [("2", False)]
+
+
 def test_a_removal_arrives_in_its_turn(start: Start) -> None:
     backend, receiver = start()
     events = [Event(data="before"), Removal.event("ä b"), Event(data="after")]
@@ -213,6 +391,34 @@ def test_a_removal_arrives_in_its_turn(start: Start) -> None:
     assert removal.user == "user:ä b"
     assert removal.position == positions[1]
     assert receiver.texts == ["before", "after"]
+
+
+def test_joins_and_leaves_arrive_in_their_turn(start: Start) -> None:
+    backend, receiver = start()
+    user, group = 'ä "b"', "g\0:h"
+    positions = backend.append(
+        [
+            Event(data="before"),
+            Membership.event(user, group, joins=True),
+            Event(data="between"),
+            Membership.event(user, group, joins=False),
+            Event(data="after"),
+        ]
+    )
+    eventually(lambda: len(receiver.entries) == 3)
+    joined, left = receiver.memberships
+    assert (joined.user, joined.group) == (f"user:{user}", f"group:{group}")
+    assert (left.user, left.group) == (joined.user, joined.group)
+    assert (joined.joins, left.joins) == (True, False)
+    assert [joined.position, left.position] == [positions[1], positions[3]]
+    assert receiver.texts == ["before", "between", "after"]
+
+
+@pytest.mark.parametrize("data", ["", "1", "{}", '["1"]', '["1", 2]', '["", "g"]'])
+def test_a_join_that_names_nobody_is_refused(data: str) -> None:
+    event = Event(name="join", data=data, channel=CONTROL, store=False)
+    with pytest.raises(EventError):
+        Membership.read(event, START)
 
 
 def test_health_is_json_and_reachable(start: Start) -> None:

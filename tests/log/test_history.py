@@ -98,6 +98,23 @@ def test_acknowledged_entries_are_no_loss() -> None:
     assert positions(history.after(("user:1",), START)) == [(999_003, 0)]
 
 
+def test_single_entries_are_discarded_and_with_them_what_was_lost_before() -> None:
+    history = make(size=3)
+    for number in range(1, 5):
+        history.add(entry(999_000 + number, "user:1"))
+    history.add(entry(999_009, "user:2"))
+    assert history.floor(("user:1",)) == (999_001, 0)
+    assert history.discard_each("user:1", [(999_001, 0), (1, 0)]) == 0
+    assert history.floor(("user:1",)) == (999_001, 0)
+    assert history.discard_each("user:1", [(999_003, 0), (999_009, 0)]) == 1
+    assert history.floor(("user:1",)) == START
+    left = [(999_002, 0), (999_004, 0)]
+    assert positions(history.after(("user:1",), START)) == left
+    assert history.discard_each("user:1", left) == 2
+    assert history.discard_each("user:1", left) == 0
+    assert positions(history.after(("user:2",), START)) == [(999_009, 0)]
+
+
 def test_floors_that_are_forgotten_raise_the_floor_of_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -271,6 +271,7 @@ def test_an_error_after_the_commit_does_not_break_it(
     def fail(sender: Flask, **kwargs: object) -> None:
         raise ZeroDivisionError
 
+    sse.user_loader(lambda: None)
     place(sse, session, "1")
     place(sse, session, "2")
     with event_published.connected_to(fail, sender=app):

@@ -66,8 +66,15 @@ class Box:
             self.log.append, size, lambda *failure: self.failed.append(failure)
         )
 
-    def put(self, text: str, priority: Priority = Priority.NORMAL) -> Receipt:
-        return self.outbox.put(Event(data=text), priority, None)
+    def put(
+        self,
+        text: str,
+        priority: Priority = Priority.NORMAL,
+        *,
+        keeps_place: bool = False,
+    ) -> Receipt:
+        event = Event(data=text)
+        return self.outbox.put(event, priority, None, keeps_place=keeps_place)
 
     @property
     def texts(self) -> list[str]:
@@ -111,6 +118,45 @@ def test_urgent_is_in_the_log_when_the_call_returns(box: Box) -> None:
     receipt = box.put("now", Priority.URGENT)
     assert not receipt.queued
     assert box.texts == ["now"]
+
+
+def test_what_keeps_its_place_is_overtaken_by_nothing(box: Box) -> None:
+    box.log.open.clear()
+    box.put("first")
+    eventually(lambda: box.log.tries)
+    box.put("low", Priority.LOW)
+    box.put("normal")
+    for number in (1, 2):
+        box.put(f"fixed {number}", Priority.URGENT, keeps_place=True)
+        box.put("late")
+        box.put("late and urgent", Priority.URGENT)
+    assert len(box.outbox) == 9
+    box.log.open.set()
+    assert box.outbox.flush(5)
+    assert box.texts == [
+        *("first", "normal", "low"),
+        *("fixed 1", "late and urgent", "late"),
+        *("fixed 2", "late and urgent", "late"),
+    ]
+
+
+def test_what_keeps_its_place_is_in_the_log_at_once_where_nothing_waits(
+    box: Box,
+) -> None:
+    assert not box.put("fixed", Priority.URGENT, keeps_place=True).queued
+    assert not box.put("urgent", Priority.URGENT).queued
+    assert box.texts == ["fixed", "urgent"]
+
+
+def test_what_keeps_its_place_keeps_it_through_an_outage(box: Box) -> None:
+    box.log.is_away = True
+    box.put("before", Priority.LOW)
+    box.put("fixed", Priority.URGENT, keeps_place=True)
+    box.put("after", Priority.URGENT)
+    eventually(lambda: len(box.log.tries) >= 2)
+    box.log.is_away = False
+    assert box.outbox.flush(5)
+    assert box.texts == ["before", "fixed", "after"]
 
 
 def test_urgent_waits_first_of_all_while_the_log_is_away(box: Box) -> None:

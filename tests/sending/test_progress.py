@@ -4,14 +4,18 @@ import json
 import threading
 import time
 from collections.abc import Generator, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from flask import Flask
 
-from flask_sse_push import EventError, PayloadError, SSEPush
+from flask_sse_push import BackendError, EventError, PayloadError, SSEPush
 from flask_sse_push.application.state import state_of
 from flask_sse_push.events import START
 from flask_sse_push.log import MemoryBackend
+from flask_sse_push.sending import progress as progress_module
+from flask_sse_push.sending.progress import Progress
 from flask_sse_push.testing import SSERecorder, StreamReader
 from tests.support.clients import eventually
 
@@ -23,6 +27,29 @@ UNBOUNDED = 1e9
 def recorder(app: Flask, sse: SSEPush) -> Iterator[SSERecorder]:
     with SSERecorder(app) as recorder:
         yield recorder
+
+
+def test_an_outage_holds_up_the_work_by_a_tenth_at_most(
+    app: Flask, sse: SSEPush, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    tries: list[str] = []
+
+    def send(channels: object, event: object, data: Any, options: object) -> None:
+        nonlocal now
+        tries.append(data["status"])
+        now += 10.0  # as long as a Publisher tries
+        raise BackendError("away")
+
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: now))
+    sender = SimpleNamespace(send=send)
+    progress: Progress[Any] = Progress(sender, "ada", total=400)  # type: ignore[arg-type]
+    with progress:
+        for _ in range(400):
+            now += 1.0
+            progress.advance()
+    assert tries == ["running"] * 5 + ["done"]
+    assert progress.current == 400
 
 
 def test_a_block_ends_in_done(sse: SSEPush, recorder: SSERecorder) -> None:

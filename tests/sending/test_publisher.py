@@ -7,11 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from markupsafe import Markup
 from marshmallow import Schema, fields
 
 from flask_sse_push import (
@@ -63,10 +66,12 @@ class Reader:
         self.backend.start(self.receiver, self.receiver)
         assert self.backend.wait_ready(5)
 
-    def sent(self, count: int) -> list[tuple[str, str, dict[str, Any]]]:
+    def sent(
+        self, count: int, *, seconds: float = 8.0
+    ) -> list[tuple[str, str, dict[str, Any]]]:
         """The channel, name and data of the first ``count`` events."""
         receiver = self.receiver
-        eventually(lambda: len(receiver.frames) >= count)
+        eventually(lambda: len(receiver.frames) >= count, seconds)
         found: list[tuple[str, str, dict[str, Any]]] = []
         for entry in receiver.entries:
             _, name, data = entry.frame.decode().split("\n")[:3]
@@ -130,6 +135,23 @@ def test_who_is_connected_and_removal(publisher: Publisher, reader: Reader) -> N
     assert [removal.user for removal in reader.receiver.removals] == ["user:7"]
 
 
+def test_joining_and_leaving_a_group(publisher: Publisher, reader: Reader) -> None:
+    publisher.join(7, "g")
+    publisher.send_to_group("g", "e", {"n": 1})
+    publisher.leave(7, "g")
+    eventually(lambda: len(reader.receiver.memberships) == 2)
+    joined, left = reader.receiver.memberships
+    assert (joined.user, joined.group, joined.joins) == ("user:7", "group:g", True)
+    assert (left.user, left.group, left.joins) == ("user:7", "group:g", False)
+    [entry] = reader.receiver.entries
+    assert joined.position < entry.position < left.position
+    for user, group in (("", "g"), (None, "g"), (7, ""), (7, 7)):
+        with pytest.raises(EventError):
+            publisher.join(user, group)  # type: ignore[arg-type]
+        with pytest.raises(EventError):
+            publisher.leave(user, group)  # type: ignore[arg-type]
+
+
 def test_acknowledging(publisher: Publisher, reader: Reader) -> None:
     receipts = [publisher.send_to_user("1", "e", {"n": n}) for n in range(3)]
     assert receipts[1].id is not None
@@ -157,6 +179,23 @@ def test_what_is_wrong_is_refused_before_anything_is_sent(
         publisher.broadcast("e", {}, prioritty="high")  # type: ignore[call-arg]
     publisher.broadcast("counted", {"count": 1})
     assert reader.sent(1)[0][2]["count"] == 1
+
+
+def test_text_and_what_flask_dumps_by_default(
+    publisher: Publisher, reader: Reader
+) -> None:
+    noon = datetime(2030, 5, 1, 12, tzinfo=UTC)
+    publisher.broadcast("e", {"when": noon, "id": UUID(int=5)})
+    with pytest.raises(PayloadError, match=r"'a\[1\]'"):
+        publisher.broadcast("e", {"a": [1, object()]})
+    [(_, _, payload)] = reader.sent(1)
+    publisher.send_to_user("1", "row", Markup("<li>\r\n</li>"))
+    assert payload["when"] == "Wed, 01 May 2030 12:00:00 GMT"
+    assert payload["id"] == str(UUID(int=5))
+    eventually(lambda: len(reader.receiver.frames) == 2)
+    assert b"event: row\ndata: <li>\ndata: </li>\n\n" in reader.receiver.frames[1]
+    [unread] = reader.backend.unread("1", START).entries
+    assert unread.frame == reader.receiver.frames[1]
 
 
 def test_an_id_of_ones_own_arrives_once(publisher: Publisher, reader: Reader) -> None:
@@ -285,6 +324,73 @@ def test_the_example_script(server: RedisServer) -> None:
         reader.backend.stop()
 
 
+_PATTERNS = """
+import sys
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from flask_sse_push import Publisher
+
+url, prefix = sys.argv[1:]
+with Publisher.from_url(url, key_prefix=prefix) as publisher:
+    batch = publisher.send_batch([("1", {"n": 1}), {"user_id": "2", "n": 2}], "batch")
+    sequence = publisher.sequence("3", "order-status", [
+        {"order_id": "A-1", "status": "processing", "message": "Packing"},
+        {"order_id": "A-1", "status": "shipped", "message": "On its way"},
+    ], pause=0.01)
+    assert sequence.wait(20), sequence
+    with publisher.progress("4", total=2, rate=1e9) as progress:
+        progress.advance(2)
+    try:
+        for item in publisher.progress("5", [1, 2], failed_message="Sorry.", rate=1e-9):
+            raise LookupError("secret")
+    except LookupError:
+        pass
+    engine = create_engine("sqlite://")
+    with Session(engine) as session:
+        late = publisher.after_commit(session).send_to_user("6", "kept", {})
+        dropped = publisher.after_commit(session).broadcast("in a rollback", {})
+        assert late.queued
+        session.connection()
+        session.rollback()
+        late = publisher.after_commit(session).send_to_user("6", "kept", {"n": 6})
+        session.connection()
+        session.commit()
+    engine.dispose()
+    assert dropped.queued and not late.queued
+    assert all(receipt.id for receipt in [*batch, *sequence.receipts, late])
+"""
+
+
+def test_the_patterns_in_a_script_of_its_own(
+    server: RedisServer, prefix: str, reader: Reader
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _PATTERNS, server.url, prefix],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    by_channel: dict[str, list[dict[str, Any]]] = {}
+    for channel, _, payload in reader.sent(10):
+        by_channel.setdefault(channel, []).append(payload)
+    [one], [two] = by_channel["user:1"], by_channel["user:2"]
+    assert (one["n"], two["n"]) == (1, 2)
+    assert one["batchId"] == two["batchId"]
+    steps = by_channel["user:3"]
+    assert [(p["step"], p["totalSteps"]) for p in steps] == [(1, 2), (2, 2)]
+    done_states = [(p["status"], p["current"]) for p in by_channel["user:4"]]
+    assert done_states == [("running", 0), ("running", 2), ("done", 2)]
+    failed = by_channel["user:5"]
+    assert [p["status"] for p in failed] == ["running", "failed"]
+    assert failed[-1]["message"] == "Sorry."
+    assert [payload["n"] for payload in by_channel["user:6"]] == [6]
+    assert "all" not in by_channel
+
+
 _CELERY_WORKER = """
 import sys
 from example.tasks import celery
@@ -312,12 +418,14 @@ def test_the_example_task_in_a_prefork_pool(
         )
     try:
         for number in range(4):
-            make_report.delay(f"user{number}", f"report{number}", 3, 0.01)
-        sent = reader.sent(12)
+            make_report.delay(f"user{number}", f"report{number}", 3, 0.3)
+        # Pages take longer than the pause that progress keeps between two events.
+        sent = reader.sent(20, seconds=40)
         for number in range(4):
             own = [p for channel, _, p in sent if channel == f"user:user{number}"]
-            assert [payload["current"] for payload in own] == [1, 2, 3]
-            assert own[-1]["status"] == "done"
+            assert [payload["current"] for payload in own] == [0, 1, 2, 3, 3]
+            assert [p["status"] for p in own] == ["running"] * 4 + ["done"]
+            assert {payload["taskId"] for payload in own} == {f"report{number}"}
     finally:
         worker.terminate()
         try:

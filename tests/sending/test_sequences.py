@@ -130,6 +130,7 @@ def test_a_failure_ends_it_and_is_told(
     recorder: SSERecorder,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    sse.user_loader(lambda: None)
     failed: list[Exception] = []
 
     def note(sender: Flask, error: Exception, **kwargs: Any) -> None:
@@ -172,6 +173,7 @@ def test_an_unforeseen_error_ends_it_and_is_logged(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    sse.user_loader(lambda: None)
     send = Sender.send
 
     def fail_later(*args: Any) -> list[Receipt]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_sse_push.events import Entry, Position, Removal
+from flask_sse_push.events import Control, Entry, Membership, Position, Removal
 
 
 class Recorder:
@@ -11,10 +11,15 @@ class Recorder:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.removals: list[Removal] = []
+        self.memberships: list[Membership] = []
         self.restarts: list[Position] = []
         self.users: dict[str, int] = {}
         self.anonymous = 0
+        self.groups: set[tuple[str, str]] = set()
+        #: Who came online and who went offline.
+        self.told: list[tuple[str, bool]] = []
         self._told: dict[str, int] = {}
+        self._told_groups: set[tuple[str, str]] = set()
 
     @property
     def frames(self) -> list[bytes]:
@@ -31,11 +36,16 @@ class Recorder:
             if line.startswith("data: ")
         ]
 
-    def deliver(self, entry: Entry | Removal) -> None:
+    def deliver(self, entry: Entry | Control) -> None:
         if isinstance(entry, Removal):
             self.removals.append(entry)
+        elif isinstance(entry, Membership):
+            self.memberships.append(entry)
         else:
             self.entries.append(entry)
+
+    def tell(self, user_id: str, is_online: bool) -> None:
+        self.told.append((user_id, is_online))
 
     def restart(self, base: Position) -> None:
         self.restarts.append(base)
@@ -57,3 +67,14 @@ class Recorder:
 
     def is_user_connected(self, user_id: str) -> bool:
         return user_id in self.users
+
+    def group_users(self, group: str) -> set[str]:
+        return {user for name, user in self.groups if name == group}
+
+    def group_members(self) -> set[tuple[str, str]]:
+        return set(self.groups)
+
+    def take_group_changes(self) -> dict[tuple[str, str], bool]:
+        groups, told = set(self.groups), self._told_groups
+        self._told_groups = groups
+        return {pair: pair in groups for pair in groups ^ told}

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import queue
 import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 _STEP_SECONDS = 20.0
@@ -21,11 +23,17 @@ _STEP_SECONDS = 20.0
 
 @dataclass
 class Request:
-    """A request for the stream."""
+    """A request for the stream, or an acknowledgement."""
 
     method: str
     query: dict[str, list[str]]
-    last_event_id: str | None
+    headers: Message
+    body: Any = None
+
+    @property
+    def last_event_id(self) -> str | None:
+        """The header of that name."""
+        return self.headers.get("Last-Event-ID")
 
 
 @dataclass
@@ -50,7 +58,7 @@ class Answer:
 
 
 class ScriptedServer:
-    """Serves ``/``, ``/sse/client.js``, ``/sse/stream`` and ``/sse/ack``.
+    """Serves files, ``/sse/stream`` and ``/sse/ack``; any other POST gets a text.
 
     Each request for the stream takes the next of the ``answers``; HEAD gets the status
     of the last one taken.
@@ -61,8 +69,9 @@ class ScriptedServer:
 
     def __init__(self, files: Mapping[str, str], *, port: int = 0) -> None:
         self.requests: queue.Queue[Request] = queue.Queue()
-        self.acknowledged: queue.Queue[str] = queue.Queue()
-        self.acknowledge_status = 200
+        self.acknowledged: queue.Queue[Request] = queue.Queue()
+        #: The statuses of the next acknowledgements; then 200.
+        self.acknowledge_statuses: deque[int] = deque()
         self._answers: queue.Queue[Answer] = queue.Queue()
         self._given: list[Answer] = []
         self._server = ThreadingHTTPServer(
@@ -85,8 +94,8 @@ class ScriptedServer:
         """Wait for the next request for the stream, and return it."""
         return self.requests.get(timeout=_STEP_SECONDS)
 
-    def next_acknowledged(self) -> str:
-        """Wait for the next acknowledged id, and return it."""
+    def next_acknowledgement(self) -> Request:
+        """Wait for the next acknowledgement, and return it."""
         return self.acknowledged.get(timeout=_STEP_SECONDS)
 
     def take_answer(self) -> Answer:
@@ -142,16 +151,22 @@ def _handler(
             self.end_headers()
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            script.acknowledged.put(json.loads(body)["id"])
-            self.send_response(script.acknowledge_status)
+            text = self.rfile.read(int(self.headers["Content-Length"]))
+            if urlsplit(self.path).path != "/sse/ack":
+                self._text("token", "text/plain")
+                return
+            script.acknowledged.put(self._request(json.loads(text)))
+            statuses = script.acknowledge_statuses
+            self.send_response(statuses.popleft() if statuses else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def _note(self) -> None:
+            script.requests.put(self._request())
+
+        def _request(self, body: Any = None) -> Request:
             query = parse_qs(urlsplit(self.path).query)
-            last = self.headers.get("Last-Event-ID")
-            script.requests.put(Request(self.command, query, last))
+            return Request(self.command, query, self.headers, body)
 
         def _text(self, text: str, mimetype: str) -> None:
             self.send_response(200)

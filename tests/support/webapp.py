@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, after_this_request, jsonify, request
@@ -14,7 +15,7 @@ from gevent.monkey import get_original
 from werkzeug.middleware.profiler import ProfilerMiddleware
 from werkzeug.wsgi import ClosingIterator
 
-from flask_sse_push import SSEPush
+from flask_sse_push import SSEPush, signals
 
 sse = SSEPush()
 closed: list[str] = []
@@ -27,7 +28,14 @@ def load_user() -> str | None:
 
 @sse.groups_loader
 def load_groups(user_id: str) -> list[str]:
-    return ["even"] if int(user_id) % 2 == 0 else ["odd"]
+    groups = ["even"] if int(user_id) % 2 == 0 else ["odd"]
+    # The database is changed just after it was read.
+    if user_id.startswith("91"):
+        sse.join(user_id, "club")
+    elif user_id.startswith("92"):
+        groups.append("club")
+        sse.leave(user_id, "club")
+    return groups
 
 
 @sse.authorizer
@@ -35,18 +43,28 @@ def may_open(user_id: str | None) -> bool:
     return user_id != "666"
 
 
+def environment_config() -> dict[str, Any]:
+    """The ``SSE_PUSH_*`` environment variables, whose values are JSON or text."""
+    config: dict[str, Any] = {}
+    for name, text in os.environ.items():
+        if name.startswith("SSE_PUSH_"):
+            try:
+                config[name] = json.loads(text)
+            except ValueError:
+                config[name] = text
+    return config
+
+
 def create_app() -> Flask:
     """Make it, configured by ``SSE_PUSH_*`` environment variables with JSON values."""
     app = Flask(__name__)
     if level := os.environ.get("TEST_LOG_LEVEL"):
         logging.basicConfig(level=level)
-    for name, text in os.environ.items():
-        if name.startswith("SSE_PUSH_"):
-            try:
-                app.config[name] = json.loads(text)
-            except ValueError:
-                app.config[name] = text
+    app.config.update(environment_config())
     sse.init_app(app)
+
+    if path := os.environ.get("PRESENCE_FILE"):
+        note_presence(app, path)
 
     @app.post("/send")
     def send() -> Response:
@@ -72,6 +90,17 @@ def create_app() -> Flask:
     @app.post("/remove/<user>")
     def remove(user: str) -> Response:
         sse.remove_client(user)
+        return jsonify(done=True)
+
+    @app.post("/groups/<user>/<group>")
+    def change_group(user: str, group: str) -> Response:
+        """Have a user join and leave a group, and tell the group before and between."""
+        count = request.get_json()["count"]
+        for number in range(count):
+            sse.send_to_group(group, "n", {"n": f"out {number}"})
+            sse.join(user, group)
+            sse.send_to_group(group, "n", {"n": f"in {number}"})
+            sse.leave(user, group)
         return jsonify(done=True)
 
     @app.get("/own")
@@ -121,6 +150,7 @@ def create_app() -> Flask:
         return {
             "count": sse.get_client_count(),
             "users": sorted(sse.get_connected_users()),
+            "even": sorted(sse.get_group_users("even")),
             "closed": closed,
             "threads": threading.active_count(),
             "health": sse.health(),
@@ -131,6 +161,21 @@ def create_app() -> Flask:
         return "ok"
 
     return app
+
+
+def note_presence(app: Flask, path: str) -> None:
+    """Write a line to a file for each signal about a user, in whichever worker."""
+
+    def note(text: str) -> None:
+        with Path(path).open("a") as file:
+            file.write(f"{text} {os.getpid()}\n")
+
+    signals.user_online.connect(
+        lambda app, user_id: note(f"online {user_id}"), app, weak=False
+    )
+    signals.user_offline.connect(
+        lambda app, user_id: note(f"offline {user_id}"), app, weak=False
+    )
 
 
 def send_to(channel: str, event: str, data: Any, **options: Any) -> str | None:

@@ -120,6 +120,13 @@ def test_a_failed_assertion_shows_what_was_sent_instead(
     recorder.assert_broadcast("notification", message="Hi")
 
 
+def test_text_is_recorded_as_it_is(sse: SSEPush, recorder: SSERecorder) -> None:
+    sse.broadcast("row", "<tr>\n</tr>")
+    assert recorder.assert_broadcast("row").data == "<tr>\n</tr>"
+    with pytest.raises(AssertionError, match="the data has no keys: '<tr>"):
+        recorder.assert_broadcast("row", id=5)
+
+
 def test_nothing_sent_to_a_user(sse: SSEPush, recorder: SSERecorder) -> None:
     sse.broadcast("notification", NOTE)
     recorder.assert_nothing_sent_to("ada")

@@ -135,6 +135,7 @@ class Connection(ABC):
         "cursor",
         "events",
         "groups",
+        "groups_at",
         "opened",
         "slot",
         "user_channel",
@@ -157,7 +158,10 @@ class Connection(ABC):
         self._marks: Marks | None = None
         self._on_close: Callable[[], object] | None = None
         self.user_channel = user_channel
+        #: Only the registry changes it, when the user joins or leaves a group.
         self.groups = groups
+        #: Joins and leaves up to this position have been applied to the groups.
+        self.groups_at: Position = START
         #: The client has, or will be written, all entries up to this position.
         self.cursor: Position = START
         #: The number of the registry's slot that holds this connection.

@@ -1,19 +1,57 @@
--- Appends events to the log, each also to its user's mailbox if it has one.
+-- Appends events to the log, each also to its user's mailbox if it has one, and to what is
+-- retained on its channel if it has a key.
 --
--- KEYS: the log, then mailboxes, each followed by the key that holds the id of the newest
--- entry that this mailbox has dropped.
--- ARGV: entries the log keeps, entries and milliseconds a mailbox keeps, how many fields
--- an entry has, and their names; then for each event the number of its mailbox among
--- KEYS (0: none) and what its fields hold.
+-- KEYS: the log, then for events as they need it: a mailbox, and the id of the newest entry
+-- that it has dropped; what is retained on a channel, the ids of it by key, and the marker
+-- that something is retained.
+-- ARGV: entries the log keeps, entries and milliseconds a mailbox keeps, keys of a channel
+-- and milliseconds for which their events are retained, the names of the fields with the
+-- nonce and with the key, how many fields an entry has, and their names; then for each
+-- event the number of its mailbox among KEYS (0: none), that of what is retained on its
+-- channel (0: it is not), and what its fields hold.
 -- Answers the ids in the log.
 --
 -- A mailbox takes the log's id. Only where the log has been lost and the clock set back,
--- so that the mailbox would refuse the id, it takes one of its own.
-local size = tonumber(ARGV[4])
+-- so that the mailbox would refuse the id, it takes one of its own. What is retained is
+-- dropped then: it is the state of another log.
+local size = tonumber(ARGV[8])
 local fields, ids = {}, {}
-for n = 1, size do fields[2 * n - 1] = ARGV[4 + n] end
-for i = 5 + size, #ARGV, size + 1 do
-  for n = 1, size do fields[2 * n] = ARGV[i + n] end
+for n = 1, size do fields[2 * n - 1] = ARGV[8 + n] end
+
+local function content(entry, name)
+  for n = 1, #entry, 2 do
+    if entry[n] == name then return entry[n + 1] end
+  end
+end
+
+local function retain(number, id)
+  local stream, ids_by_key = KEYS[number], KEYS[number + 1]
+  local nonce, key = content(fields, ARGV[6]), content(fields, ARGV[7])
+  -- The id of the key's newest event, and the nonces of its last ones: a retry that comes
+  -- after a newer event must not replace that one.
+  local known = redis.call("HGET", ids_by_key, key)
+  known = known and cjson.decode(known) or {}
+  for n = 2, #known do
+    if nonce ~= "" and known[n] == nonce then return end
+  end
+  if known[1] then redis.call("XDEL", stream, known[1]) end
+  if type(redis.pcall("XADD", stream, id, unpack(fields))) == "table" then
+    redis.call("DEL", stream, ids_by_key)
+    redis.call("XADD", stream, id, unpack(fields))
+  end
+  redis.call("HSET", ids_by_key, key, cjson.encode({id, nonce, unpack(known, 2, 8)}))
+  if redis.call("XLEN", stream) > tonumber(ARGV[4]) then
+    local oldest = redis.call("XRANGE", stream, "-", "+", "COUNT", 1)[1]
+    redis.call("XDEL", stream, oldest[1])
+    redis.call("HDEL", ids_by_key, content(oldest[2], ARGV[7]) or "")
+  end
+  redis.call("PEXPIRE", stream, ARGV[5])
+  redis.call("PEXPIRE", ids_by_key, ARGV[5])
+  redis.call("SET", KEYS[number + 2], "1", "PX", ARGV[5])
+end
+
+for i = 9 + size, #ARGV, size + 2 do
+  for n = 1, size do fields[2 * n] = ARGV[i + 1 + n] end
   local id = redis.call("XADD", KEYS[1], "MAXLEN", "~", ARGV[1], "*", unpack(fields))
   local number = tonumber(ARGV[i])
   if number > 0 then
@@ -28,6 +66,8 @@ for i = 5 + size, #ARGV, size + 1 do
     end
     redis.call("PEXPIRE", mailbox, ARGV[3])
   end
+  local retained = tonumber(ARGV[i + 1])
+  if retained > 0 then retain(retained, id) end
   ids[#ids + 1] = id
 end
 return ids

@@ -8,9 +8,9 @@ from ...events import Event, Position, parse_id
 
 # The only place that spells the names of the fields; scripts are told them.
 _CHANNEL, _NAME, _DATA = b"c", b"e", b"d"
-NONCE, _KEEP, _COALESCE = b"n", b"s", b"k"
+NONCE, _KEEP, _COALESCE, RETAIN = b"n", b"s", b"k", b"r"
 #: The names of the fields, all of which an entry has, in this order.
-FIELDS = (_CHANNEL, _NAME, _DATA, NONCE, _KEEP, _COALESCE)
+FIELDS = (_CHANNEL, _NAME, _DATA, NONCE, _KEEP, _COALESCE, RETAIN)
 
 # More entries than one millisecond can have; ids hold no more than 16 digits.
 _LAST_IN_MS = 10**16 - 1
@@ -34,6 +34,7 @@ def encode(event: Event) -> tuple[str, ...]:
         event.nonce,
         _KEPT[event.store, event.mailbox],
         event.coalesce or "",
+        event.retain or "",
     )
 
 
@@ -56,6 +57,7 @@ def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
             mailbox=kept == b"1",
             nonce=contents.get(NONCE, b"").decode(),
             coalesce=contents.get(_COALESCE, b"").decode() or None,
+            retain=contents.get(RETAIN, b"").decode() or None,
         )
     except KeyError as error:
         raise ValueError(f"the field {error} is missing") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...events import Event, Position, channel_member
-from .entries import FIELDS, encode, position_of
+from .entries import FIELDS, NONCE, RETAIN, encode, position_of
 from .keys import Keys
 from .scripts import load_script
 from .server import Server
@@ -19,6 +19,8 @@ class Log:
     :param size: entries the log keeps, and up to a hundred more.
     :param mailbox_size: entries a mailbox keeps; 0 for no mailboxes.
     :param mailbox_seconds: how long a mailbox is kept that gets nothing more.
+    :param retained_size: keys of one channel whose newest events are retained.
+    :param retained_seconds: how long they are retained when none of them is replaced.
     """
 
     def __init__(
@@ -29,17 +31,28 @@ class Log:
         size: int,
         mailbox_size: int,
         mailbox_seconds: float,
+        retained_size: int,
+        retained_seconds: float,
     ) -> None:
         self._server = server
         self._keys = keys
         self._has_mailboxes = mailbox_size > 0
-        # Events older than mailbox_seconds are not delivered any more. They are kept
-        # twice as long, so that a client that comes late is told of the gap.
-        mailbox_ms = int(2 * mailbox_seconds * 1000)
-        self._options = (size, mailbox_size, mailbox_ms, len(FIELDS), *FIELDS)
+        self._options = (
+            size,
+            mailbox_size,
+            # Events older than mailbox_seconds are not delivered any more. They are
+            # kept twice as long, so that a client that comes late is told of the gap.
+            int(2 * mailbox_seconds * 1000),
+            retained_size,
+            int(retained_seconds * 1000),
+            NONCE,
+            RETAIN,
+            len(FIELDS),
+            *FIELDS,
+        )
 
     def append(self, events: Sequence[Event]) -> list[Position]:
-        """Append events in one step, to the log and to their users' mailboxes.
+        """Append events to the log, the mailboxes and the retained events, in one step.
 
         :raises BackendError: the server did not confirm.
         """
@@ -51,7 +64,15 @@ class Log:
                 user_id = channel_member(event.target)
                 number = len(keys) + 1
                 keys += [self._keys.mailbox(user_id), self._keys.mailbox_lost(user_id)]
-            arguments.append(number)
+            retained = 0
+            if event.retain is not None:
+                retained = len(keys) + 1
+                keys += (
+                    self._keys.retained(event.target),
+                    self._keys.retained_ids(event.target),
+                    self._keys.retaining,
+                )
+            arguments += (number, retained)
             arguments.extend(encode(event))
         ids = self._server.run(_APPEND, keys, arguments)
         return [position_of(id) for id in ids]

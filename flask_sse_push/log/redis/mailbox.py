@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ...events import START, Entry, Position, format_id
 from ..backend import Unread
@@ -16,6 +16,7 @@ from .server import Server
 _log = logging.getLogger("flask_sse_push")
 
 _ACKNOWLEDGE = load_script("acknowledge")
+_ACKNOWLEDGE_IDS = load_script("acknowledge_ids")
 
 # Mailboxes that one command empties: this takes some milliseconds of the server's time.
 _AT_ONCE = 200
@@ -25,12 +26,16 @@ class Mailbox:
     """What users have not acknowledged: one stream for each, with the log's ids.
 
     :param seconds: age from which an event is no longer given out.
+    :param marks_unread: as for :meth:`Event.at`.
     """
 
-    def __init__(self, server: Server, keys: Keys, seconds: float) -> None:
+    def __init__(
+        self, server: Server, keys: Keys, *, seconds: float, marks_unread: bool
+    ) -> None:
         self._server = server
         self._keys = keys
         self._keep_ms = int(seconds * 1000)
+        self._marks_unread = marks_unread
 
     def unread(self, user_id: str, after: Position) -> Unread:
         """A user's events after a position, each once.
@@ -54,7 +59,8 @@ class Mailbox:
                 lost = max(lost, position)
             else:
                 # A nonce is never as short as an id, nor is an id ever a nonce.
-                found.setdefault(event.nonce or format_id(position), event.at(position))
+                entry = event.at(position, marks_unread=self._marks_unread)
+                found.setdefault(event.nonce or format_id(position), entry)
         return Unread(list(found.values()), lost if lost > max(after, START) else None)
 
     def acknowledge(self, up_to: Mapping[str, Position]) -> int:
@@ -72,4 +78,16 @@ class Mailbox:
                 keys += [self._keys.mailbox(user_id), self._keys.mailbox_lost(user_id)]
                 arguments += [format_id((ms, seq)), format_id((ms, seq + 1))]
             removed += self._server.run(_ACKNOWLEDGE, keys, arguments)
+        return removed
+
+    def acknowledge_ids(self, user_id: str, positions: Collection[Position]) -> int:
+        """Remove single events of a user; returns how many.
+
+        :raises BackendError: the server did not answer.
+        """
+        removed: int = self._server.run(
+            _ACKNOWLEDGE_IDS,
+            [self._keys.mailbox(user_id), self._keys.mailbox_lost(user_id)],
+            [NONCE, *map(format_id, positions)],
+        )
         return removed

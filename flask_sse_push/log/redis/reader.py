@@ -15,6 +15,7 @@ from ...runtime.concurrency import give_way, sleep
 from ..backend import Receiver
 from .entries import FIELDS, before, decode, encode, position_of
 from .keys import Keys
+from .retained import RetainedEvents
 from .scripts import load_script
 from .server import Redirected, Server, Session
 
@@ -68,7 +69,9 @@ class LogReader:
     """Hands the log to a receiver, in order, for as long as it is not stopped.
 
     :param seconds: age from which entries may be trimmed, counted from the newest.
+    :param marks_unread: as for :meth:`Event.at`.
     :param on_connected: called each time it has connected.
+    :param retained: told where events are retained and where some may be missing.
     """
 
     def __init__(
@@ -79,16 +82,20 @@ class LogReader:
         *,
         size: int,
         seconds: float,
+        marks_unread: bool,
         on_connected: Callable[[], None],
+        retained: RetainedEvents,
     ) -> None:
         self._server = server
         self._key = keys.log
         self._receiver = receiver
         self._on_connected = on_connected
+        self._retained = retained
         # As long as no more is asked for than the log keeps, a read that overtook the
         # trimming is a full one.
         self._most = min(_MOST_ENTRIES, size)
         self._keep_ms = int(seconds * 1000)
+        self._marks_unread = marks_unread
         self._position: Position = START
         self._nonces = Nonces()
         self._backoff = Backoff()
@@ -98,6 +105,8 @@ class LogReader:
         #: Set when the receiver has what the log held at the start.
         self.ready = threading.Event()
         self.is_connected = False
+        #: Whether an attempt to read has failed since the start.
+        self.has_failed = False
         #: When the server was last heard, on the monotonic clock.
         self.heard = time.monotonic()
 
@@ -114,6 +123,7 @@ class LogReader:
             except BackendError as error:
                 self._note(error)
             except Exception:
+                self.has_failed = True
                 _log.exception("Reading the event log (SSE_PUSH_BACKEND_URL) failed")
             if not self._is_stopped:
                 sleep(self._backoff.take())
@@ -126,7 +136,9 @@ class LogReader:
             self._session.close()
 
     def _note(self, error: BackendError) -> None:
-        is_news = self._backoff.is_first and not isinstance(error, Redirected)
+        is_redirected = isinstance(error, Redirected)
+        self.has_failed |= not is_redirected
+        is_news = self._backoff.is_first and not is_redirected
         if is_news and not self._is_stopped:
             _log.warning(
                 "The event log (SSE_PUSH_BACKEND_URL) cannot be read, trying again: %s",
@@ -206,6 +218,7 @@ class LogReader:
     def _restart(self, base: Position) -> None:
         # A retry of what was lost is no repeat.
         self._nonces.clear()
+        self._retained.forget()
         self._receiver.restart(base)
 
     def _take(self, id: bytes, fields: list[bytes]) -> None:
@@ -215,7 +228,11 @@ class LogReader:
             if _marks_start(event):
                 self._restart(position)
             elif self._nonces.is_new(event.nonce):
-                self._receiver.deliver(read_entry(event, position))
+                if event.retain is not None:
+                    self._retained.note()
+                self._receiver.deliver(
+                    read_entry(event, position, marks_unread=self._marks_unread)
+                )
         except ValueError as error:
             _log.warning("Entry %r of the event log is no event: %s", id, error)
 

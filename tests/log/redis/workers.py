@@ -22,7 +22,7 @@ class Worker:
         self.backend = RedisBackend(Config(backend_url=url, **options))
 
     def start(self) -> Worker:
-        self.backend.start(self.receiver, self.receiver)
+        self.backend.start(self.receiver, self.receiver, self.receiver.tell)
         assert self.backend.wait_ready(5)
         return self
 

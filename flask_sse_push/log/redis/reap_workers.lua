@@ -1,0 +1,36 @@
+-- Finds the users whose workers have died, some at a time.
+--
+-- KEYS: the set of users who are online, the list of workers.
+-- ARGV: start of the names of presence keys, milliseconds of grace, where to go on, and the
+-- workers that are dead.
+-- Answers where to go on ("0": at the end).
+--
+-- Users who are connected to no worker are given the time at which their grace ends. At the
+-- end the dead workers leave the list.
+local online, workers = KEYS[1], KEYS[2]
+local time = redis.call("TIME")
+local gone = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
+gone = string.format("%.0f", gone)
+local page = redis.call("ZSCAN", online, ARGV[3], "COUNT", 500)
+local users, is_connected = {}, {}
+for i = 1, #page[2], 2 do
+  if page[2][i + 1] == "inf" then users[#users + 1] = page[2][i] end
+end
+if #users > 0 then
+  for _, worker in ipairs(redis.call("ZRANGE", workers, 0, -1)) do
+    for i, count in ipairs(redis.call("HMGET", ARGV[1] .. worker, unpack(users))) do
+      if count then is_connected[i] = true end
+    end
+  end
+end
+for i, user in ipairs(users) do
+  if not is_connected[i] then redis.call("ZADD", online, "XX", gone, user) end
+end
+if page[1] == "0" then
+  for i = 4, #ARGV do
+    if redis.call("EXISTS", ARGV[1] .. ARGV[i]) == 0 then
+      redis.call("ZREM", workers, ARGV[i])
+    end
+  end
+end
+return page[1]
