@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from .errors import ConfigError
@@ -137,15 +137,13 @@ def _header_names(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _event_names(value: Any) -> frozenset[str] | None:
-    if value is None:
-        return None
+def _event_names(value: Any) -> frozenset[str] | Literal["all"]:
+    if value == "all":
+        return "all"
     if not isinstance(value, (list, tuple, set, frozenset)) or not all(
         isinstance(name, str) and name for name in value
     ):
-        raise _Refused(
-            'a list of event names such as ["chat-message"], or None for all events'
-        )
+        raise _Refused('"all", or a list of event names such as ["chat-message"]')
     return frozenset(str.__str__(name) for name in value)
 
 
@@ -174,7 +172,7 @@ class Config:
     log_size: int = _key(100_000, _whole(1))
     mailbox_size: int = _key(100, _whole(0))
     mailbox_seconds: float = _key(7 * 86_400.0, _seconds())
-    mailbox_events: frozenset[str] | None = _key(None, _event_names)
+    mailbox_events: frozenset[str] | Literal["all"] = _key("all", _event_names)
     acknowledge: str = _key("delivered", _one_of("delivered", "explicit"))
     retained_size: int = _key(100, _whole(1))
     retained_seconds: float = _key(7 * 86_400.0, _seconds())

@@ -53,6 +53,9 @@ from flask_sse_push.config import Config
         ("OUTBOX_SIZE", 0),
         ("STRICT_EVENTS", 1),
         ("HANDOFF", "on"),
+        ("ACKNOWLEDGE", "never"),
+        ("MAILBOX_EVENTS", "chat-message"),
+        ("MAILBOX_EVENTS", [1]),
     ],
 )
 def test_a_wrong_value_is_refused_at_init_app_by_its_key(key: str, value: Any) -> None:
@@ -108,7 +111,7 @@ def test_an_origin_that_no_browser_sends_is_put_right(written: str, meant: str) 
         ("HEARTBEAT_SECOND", "did you mean SSE_PUSH_HEARTBEAT_SECONDS?"),
         ("BACKEND_URI", "did you mean SSE_PUSH_BACKEND_URL?"),
         ("CORS_ORIGIN", "did you mean SSE_PUSH_CORS_ORIGINS?"),
-        ("MAILBOX_TTL", "did you mean SSE_PUSH_MAILBOX_SIZE?"),
+        ("MAILBOX_EVENT", "did you mean SSE_PUSH_MAILBOX_EVENTS?"),
         ("XYZ", "check the spelling"),
     ],
 )

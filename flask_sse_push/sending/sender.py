@@ -208,7 +208,7 @@ class Sender:
         if options.mailbox is not None:
             return options.mailbox
         names = self.config.mailbox_events
-        return names is None or name in names
+        return names == "all" or name in names
 
     def _prepare(self, name: str, data: object) -> object:
         """The payload, which is sent as JSON, or the text, which is sent as it is."""

@@ -179,3 +179,25 @@ def test_acknowledge_takes_an_id_of_an_event(sse: SSEPush) -> None:
     assert sse.acknowledge(1, receipt.id) == 1
     with pytest.raises(EventError):
         sse.acknowledge(1, "nonsense")
+
+
+@pytest.mark.parametrize(
+    ("names", "option", "expected"),
+    [
+        ("all", None, True),
+        ("all", False, False),
+        (["other"], None, False),
+        (["other", "row"], None, True),
+        ([], True, True),
+        ([], None, False),
+    ],
+)
+def test_which_events_wait_in_a_mailbox(
+    app: Flask, names: object, option: bool | None, expected: bool
+) -> None:
+    app.config["SSE_PUSH_MAILBOX_EVENTS"] = names
+    sse = SSEPush(app)
+    with app.app_context():
+        sse.send_to_user("1", "row", {"n": 1}, mailbox=option)
+        sse.send_to_user("1", "row", {"n": 2}, mailbox=option, store=False)
+        assert sse.acknowledge("1", sse.health()["position"]) == int(expected)
