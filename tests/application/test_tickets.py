@@ -370,3 +370,17 @@ class TestAcknowledging:
         assert client.post(path, json={"ids": ids[2:]}).json == {"removed": 2}
         later(161)
         assert client.post(path, json={"ids": ids[2:]}).status_code == 401
+
+
+def test_an_expired_ticket_confirms_no_event_that_waits(
+    client: FlaskClient, sse: SSEPush, later: Later
+) -> None:
+    """Its holder can make an id up, which proves nothing about the mailbox."""
+    old = sse.send_to_user("ada", "n", {"n": 1}).id
+    sse.send_to_user("ada", "n", {"n": 2})
+    ticket = sse.issue_ticket("ada")
+    later(61)
+    with stream(client, ticket, last_event_id=old) as reader:
+        assert reader.next().name == "sse-push-gap"
+    position = sse.health()["position"]
+    assert sse.acknowledge("ada", position) == 2
