@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+# For docs.extensions.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 project = "flask_sse_push"
 author = "flask_sse_push contributors"
@@ -13,6 +18,8 @@ extensions = [
     "sphinx.ext.autodoc",
     # For the directives testsetup and testcode; tests/docs/test_docs.py runs them.
     "sphinx.ext.doctest",
+    "docs.extensions.event_fields",
+    "docs.extensions.house",
 ]
 exclude_patterns = ["_build"]
 nitpicky = False
