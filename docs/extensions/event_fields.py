@@ -7,7 +7,7 @@ it is a table of the fields that the data of every event may have.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 from docs.extensions.tables import GeneratedTable
+from flask_sse_push.names import EventName
 from flask_sse_push.schemas import PayloadSchema
 from flask_sse_push.schemas import fields as own_fields
 from flask_sse_push.schemas.registry import _BUILT_IN as SCHEMAS
@@ -89,9 +90,9 @@ class EventFields(GeneratedTable):
     optional_arguments = 1
     final_argument_whitespace = True
 
-    def run(self) -> list[nodes.Node]:
+    def run(self) -> Sequence[nodes.table | nodes.system_message]:
         names = self.arguments[0].split() if self.arguments else []
-        schemas = {SCHEMAS[name] for name in names}
+        schemas = {SCHEMAS[EventName(name)] for name in names}
         # The argument would be the title of the table.
         self.arguments = []
         if len(schemas) > 1:

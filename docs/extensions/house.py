@@ -7,7 +7,7 @@ change, beside those of the code that is documented.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import FrameType
@@ -160,7 +160,7 @@ def rows() -> list[tuple[str, str, str]]:
 class HouseCounts(GeneratedTable):
     """The directive."""
 
-    def run(self) -> list[nodes.Node]:
+    def run(self) -> Sequence[nodes.table | nodes.system_message]:
         return self.table((64, 18, 18), [("Counted", "Before", "Now"), *rows()])
 
 

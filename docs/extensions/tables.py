@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from docutils import nodes
@@ -15,7 +15,7 @@ class GeneratedTable(ListTable):
 
     def table(
         self, widths: Iterable[int], lines: Iterable[Iterable[str]]
-    ) -> list[nodes.Node]:
+    ) -> Sequence[nodes.table | nodes.system_message]:
         """The table.
 
         :param widths: of the columns, in percent.
