@@ -1,4 +1,4 @@
-"""The page on the design: the picture has the rooms of the code, the table counts them."""
+"""The design page: its picture has the rooms of the code, and its table counts them."""
 
 from __future__ import annotations
 
