@@ -125,10 +125,8 @@ def test_a_change_before_the_stream_is_shown_without_another(
         change(server, f"before-{number}")
         page = browser.page(server.url)
         run_as_module(page, script)
-        page.wait(
-            "document.getElementById('A-2')?.textContent",
-            until=lambda text, number=number: text == f"before-{number}",
-        )
+        expected = json.dumps(f"before-{number}")
+        page.wait(f"document.getElementById('A-2')?.textContent === {expected}")
         page.close()
 
 
