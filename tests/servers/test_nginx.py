@@ -117,6 +117,10 @@ def test_nginx_waits_longer_than_a_heartbeat() -> None:
     assert int(found[1]) > Config().heartbeat_seconds
 
 
-def test_the_page_shows_this_file() -> None:
+def test_the_page_shows_this_file_and_nginx_closes_idle_connections_first() -> None:
     page = (ROOT / "docs/deploy.rst").read_text(encoding="utf-8")
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    [ours] = re.findall(r"\bkeepalive_timeout (\d+)s;", text)
+    [gunicorns] = re.findall(r"--keep-alive (\d+) app:app", page)
+    assert int(ours) < int(gunicorns)
     assert ".. literalinclude:: deploy/nginx.conf" in page
