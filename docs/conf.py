@@ -27,6 +27,8 @@ nitpicky = False
 html_theme = "furo"
 html_title = f"flask_sse_push {version}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
