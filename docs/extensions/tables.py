@@ -29,6 +29,6 @@ class GeneratedTable(ListTable):
             for line in lines
             for number, cell in enumerate(line)
         ]
-        self.options |= {"header-rows": 1, "widths": [*widths]}
+        self.options |= {"header-rows": 1, "widths": [*widths], "width": "100%"}
         self.content = StringList(text, source=Path(__file__).name)
         return super().run()
