@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import plots
+from benchmarks import drivers, plots
 from tests.support.servers import ROOT
 
 RUN_SECONDS = 90
@@ -66,3 +66,9 @@ def test_a_plot_is_well_formed_and_tells_the_values() -> None:
     widths = [float(element.attrib["width"]) for element in root.iter(f"{space}rect")]
     assert widths[1] == pytest.approx(4 * widths[0], abs=0.2)
     assert "theirs 10.0 µs" in root.attrib["aria-label"]
+
+
+@pytest.mark.server
+def test_what_a_locked_database_does_to_streams_is_measured() -> None:
+    took, silence, slowest = drivers.measure("sqlite3, locked", "postgresql://unused")
+    assert min(took, silence, slowest) > 0
