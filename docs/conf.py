@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+# For docs.extensions.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 project = "flask_sse_push"
 author = "flask_sse_push contributors"
@@ -13,6 +18,8 @@ extensions = [
     "sphinx.ext.autodoc",
     # For the directives testsetup and testcode; tests/docs/test_docs.py runs them.
     "sphinx.ext.doctest",
+    "docs.extensions.event_fields",
+    "docs.extensions.house",
 ]
 exclude_patterns = ["_build"]
 nitpicky = False
@@ -20,6 +27,8 @@ nitpicky = False
 html_theme = "furo"
 html_title = f"flask_sse_push {version}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import pages, plots
+from benchmarks import drivers, pages, plots
 from tests.support.servers import ROOT
 
 RUN_SECONDS = 90
@@ -77,3 +77,9 @@ def test_pages_and_streams_are_measured_under_a_server(
     assert line.startswith("flask run --without-threads")
     assert "handed-off" in line
     assert " 20 " in line
+
+
+@pytest.mark.server
+def test_what_a_locked_database_does_to_streams_is_measured() -> None:
+    took, silence, slowest = drivers.measure("sqlite3, locked", "postgresql://unused")
+    assert min(took, silence, slowest) > 0

@@ -95,11 +95,21 @@ class PayloadSchema(CamelCaseSchema):
     ``class Meta(PayloadSchema.Meta): unknown = INCLUDE``.
     """
 
-    timestamp = Timestamp(load_default=timestamp_text)
-    id = Id()
-    user_id = Id()
-    batch_id = Id()
-    group_id = Id()
-    admin_only = Flag()
-    active_user = Flag()
-    priority = Choice(Priority)
+    timestamp = Timestamp(
+        load_default=timestamp_text, metadata={"description": "When it was sent."}
+    )
+    id = Id(metadata={"description": "The ``id`` that the verb was called with."})
+    user_id = Id(metadata={"description": "The user whom it concerns."})
+    batch_id = Id(
+        metadata={"description": "Shared by the events of one ``send_batch``."}
+    )
+    group_id = Id(metadata={"description": "The group that it concerns."})
+    admin_only = Flag(
+        metadata={"description": "Whether it is only for administrators."}
+    )
+    active_user = Flag(
+        metadata={"description": "Whether it is only for connected users."}
+    )
+    priority = Choice(
+        Priority, metadata={"description": "How urgent it is, for the client."}
+    )

@@ -24,11 +24,15 @@ class LiveUpdateSchema(PayloadSchema):
 class StatusChangeSchema(PayloadSchema):
     """``status-change``: something (``resource``, ``resourceId``) has a new status."""
 
-    status = Text(required=True)
-    previous_status = Text(allow_none=True)
-    resource = Text()
-    resource_id = Id()
-    message = Text()
+    status = Text(required=True, metadata={"description": "The new status."})
+    previous_status = Text(
+        allow_none=True, metadata={"description": "The status before."}
+    )
+    resource = Text(
+        metadata={"description": "The kind of thing that has it, such as ``order``."}
+    )
+    resource_id = Id(metadata={"description": "Which one it is."})
+    message = Text(metadata={"description": "Text for the user."})
 
 
 class ProgressUpdateSchema(PayloadSchema):
@@ -39,12 +43,27 @@ class ProgressUpdateSchema(PayloadSchema):
     ``total`` and ``percent``.
     """
 
-    task_id = Id()
-    current = Number(validate=validate.Range(min=0))
-    total = Number(validate=validate.Range(min=0))
-    percent = Number(validate=validate.Range(min=0, max=100))
-    status = Choice(ProgressStatus, load_default=ProgressStatus.RUNNING.value)
-    message = Text()
+    task_id = Id(metadata={"description": "The task; the same in all of its events."})
+    current = Number(
+        validate=validate.Range(min=0),
+        metadata={"description": "How much is done; not more than ``total``."},
+    )
+    total = Number(
+        validate=validate.Range(min=0),
+        metadata={"description": "How much there is; absent if unknown."},
+    )
+    percent = Number(
+        validate=validate.Range(min=0, max=100),
+        metadata={
+            "description": "Calculated from ``current`` and ``total`` when absent."
+        },
+    )
+    status = Choice(
+        ProgressStatus,
+        load_default=ProgressStatus.RUNNING.value,
+        metadata={"description": "Whether the task goes on."},
+    )
+    message = Text(metadata={"description": "Text for the user."})
 
     @validates_schema
     def _current_within_total(self, data: dict[str, Any], **kwargs: Any) -> None:

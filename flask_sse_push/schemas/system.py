@@ -30,9 +30,17 @@ class MaintenanceSchema(PayloadSchema):
     and null for any other.
     """
 
-    planned = Flag(required=True)
-    duration = Text(required=True)
-    start_time = Timestamp(allow_none=True)
+    planned = Flag(required=True, metadata={"description": "Whether it is planned."})
+    duration = Text(
+        required=True, metadata={"description": "How long it takes, as text."}
+    )
+    start_time = Timestamp(
+        allow_none=True,
+        metadata={
+            "description": "When it starts; when absent, 30 minutes from now if it is "
+            "planned, else null."
+        },
+    )
 
     @post_load
     def _fill_in_start(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -48,15 +56,21 @@ class MaintenanceSchema(PayloadSchema):
 class MaintenanceAlertSchema(MaintenanceSchema):
     """``maintenance-alert``: a maintenance and the reason for it."""
 
-    reason = Text(required=True)
+    reason = Text(required=True, metadata={"description": "Why it is needed."})
 
 
 class SystemUpdateSchema(PayloadSchema):
     """``system-update``; ``requiresAction`` is true by default for errors only."""
 
-    update = Text(required=True)
-    severity = Choice(Severity, required=True)
-    requires_action = Flag()
+    update = Text(required=True, metadata={"description": "Text for the user."})
+    severity = Choice(
+        Severity, required=True, metadata={"description": "How serious it is."}
+    )
+    requires_action = Flag(
+        metadata={
+            "description": "Whether the user must act; when absent, true for ``error``."
+        }
+    )
 
     @post_load
     def _fill_in_action(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -67,6 +81,12 @@ class SystemUpdateSchema(PayloadSchema):
 class SystemHealthSchema(PayloadSchema):
     """``system-health``: ``uptime`` in seconds, ``memoryUsage`` in bytes by kind."""
 
-    status = Choice(HealthStatus, required=True)
-    uptime = Number(required=True)
-    memory_usage = Numbers(required=True)
+    status = Choice(
+        HealthStatus, required=True, metadata={"description": "How the system is."}
+    )
+    uptime = Number(
+        required=True, metadata={"description": "Seconds since it started."}
+    )
+    memory_usage = Numbers(
+        required=True, metadata={"description": "Bytes by kind, such as ``rss``."}
+    )

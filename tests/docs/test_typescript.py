@@ -1,4 +1,4 @@
-"""All tests that the guide's last table names exist."""
+"""All tests that the page on the TypeScript guide names exist."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from tests.support.servers import ROOT
 
 
-def test_each_test_that_the_guide_names_exists() -> None:
-    text = (ROOT / "docs/guide.rst").read_text(encoding="utf-8")
+def test_each_test_that_the_page_names_exists() -> None:
+    text = (ROOT / "docs/typescript.rst").read_text(encoding="utf-8")
     named = re.findall(r"``(tests/[\w/]+\.py)::(\w+)``", text)
     assert len(named) > 20
     for path, test in named:
