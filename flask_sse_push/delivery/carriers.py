@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..events import Channel
@@ -38,6 +39,7 @@ class Carriers:
     def __init__(self, owner: Owner, limits: Limits, *, is_handing_off: bool) -> None:
         self._owner = owner
         self._limits = limits
+        self._direct_limits = replace(limits, is_direct=True)
         self._is_handing_off = is_handing_off
         self._threads = Threads()
 
@@ -79,9 +81,8 @@ class Carriers:
         environ: Mapping[str, Any],
     ) -> Connection:
         """A connection that owns a socket."""
-        return handed_off_class()(
-            *(self._owner, self._limits, *receivers), taken, head, is_direct(environ)
-        )
+        limits = self._direct_limits if is_direct(environ) else self._limits
+        return handed_off_class()(self._owner, limits, *receivers, taken, head)
 
     def stream(
         self, receivers: Receivers, environ: Mapping[str, Any]

@@ -79,6 +79,8 @@ class Confirmations:
         Waits a moment if a stream of the user that is still open would tell more by
         being closed: the user may be going from one page to the next.
         """
+        if not self._watched:
+            return self._waiting.get(user, START)
         end = time.monotonic() + _HANDOVER
         while any(
             connection.user_channel == user and connection.would_deliver_by_closing()

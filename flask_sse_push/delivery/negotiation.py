@@ -26,5 +26,8 @@ def require_acceptable(request: Request) -> None:
 def last_event_id(request: Request) -> str | None:
     """The event id to resume from, from the header or ``?lastEventId=``."""
     header: str | None = request.environ.get("HTTP_LAST_EVENT_ID")
-    id = header or request.args.get("lastEventId")
+    id = header
+    # Parsing the query costs 10 µs.
+    if not id and "lastEventId=" in request.environ.get("QUERY_STRING", ""):
+        id = request.args.get("lastEventId")
     return without_mark(id) if id else None

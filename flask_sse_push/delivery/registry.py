@@ -46,6 +46,9 @@ class Registry:
         # take_changes(); None before the first. And pairs of group and user likewise.
         self._changed: set[Channel] | None = None
         self._changed_groups: set[tuple[Channel, Channel]] | None = None
+        # Users whose first connection has opened or whose last one has closed, in this
+        # order; None until somebody asks.
+        self._arrivals: list[tuple[Channel, bool]] | None = None
         self._next_slot = cycle(range(_SLOTS))
 
     def add(self, connection: Connection) -> None:
@@ -56,7 +59,10 @@ class Registry:
         self.carriers[connection.carrier] += 1
         channel = connection.user_channel
         if channel is not None:
-            self._users[channel] = (*self._users.get(channel, ()), connection)
+            own = self._users.get(channel, ())
+            self._users[channel] = (*own, connection)
+            if not own and self._arrivals is not None:
+                self._arrivals.append((channel, True))
             if self._changed is not None:
                 self._changed.add(channel)
         for group in connection.groups:
@@ -76,6 +82,8 @@ class Registry:
                 self._users[channel] = rest
             else:
                 del self._users[channel]
+                if self._arrivals is not None:
+                    self._arrivals.append((channel, False))
         for group in connection.groups:
             self._leave(connection, group)
 
@@ -161,6 +169,19 @@ class Registry:
             changed = self._users if self._changed is None else self._changed
             self._changed = set()
             return self._counts(changed)
+
+    def take_arrivals(self) -> list[tuple[str, bool]]:
+        """Users who got their first or lost their last connection since the last call.
+
+        In this order, with whether the user is connected. At the first call: all users
+        that are connected.
+        """
+        with self.lock:
+            arrivals = self._arrivals
+            self._arrivals = []
+            if arrivals is None:
+                arrivals = [(channel, True) for channel in self._users]
+        return [(channel_member(channel), is_here) for channel, is_here in arrivals]
 
     def is_user_connected(self, user_id: str) -> bool:
         """Whether a user has a connection."""

@@ -68,6 +68,13 @@ class Connected(Protocol):
         The first call returns all connected users.
         """
 
+    def take_arrivals(self) -> list[tuple[str, bool]]:
+        """Users who got their first or lost their last connection since the last call.
+
+        In this order, with whether the user is connected. At the first call: all users
+        that are connected.
+        """
+
     def is_user_connected(self, user_id: str) -> bool:
         """Whether the user has a connection to this process."""
 

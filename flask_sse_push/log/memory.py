@@ -72,12 +72,12 @@ class MemoryBackend(Backend):
     ) -> None:
         self._receiver = receiver
         self._connected = connected
-        self._online = OnlineUsers(connected.is_user_connected, self._grace, tell)
+        self._online = OnlineUsers(connected.take_arrivals, self._grace, tell)
         receiver.restart(self._last)
 
     def user_changed(self, user_id: str) -> None:
         if self._online is not None:
-            self._online.changed(user_id)
+            self._online.changed()
 
     def wait_ready(self, timeout: float) -> bool:
         return True

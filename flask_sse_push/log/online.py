@@ -14,39 +14,38 @@ _log = logging.getLogger("flask_sse_push")
 
 
 class OnlineUsers:
-    """The users who are online: connected, or disconnected for less than the grace.
+    """Tells which users come online and go offline.
 
-    :param is_connected: whether a user has a connection.
-    :param grace: seconds for which a user may be without one.
+    A user is online who is connected, or has not been for less than the grace. No list
+    of them is kept, because there may be as many as connections.
+
+    :param take_arrivals: the users who got their first or lost their last connection
+        since the last call, in order.
+    :param grace: seconds for which a user may be without a connection.
     :param tell: called when a user comes online or goes offline, in order.
     """
 
     def __init__(
-        self, is_connected: Callable[[str], bool], grace: float, tell: Tell
+        self,
+        take_arrivals: Callable[[], list[tuple[str, bool]]],
+        grace: float,
+        tell: Tell,
     ) -> None:
-        self._is_connected = is_connected
+        self._take_arrivals = take_arrivals
         self._grace = grace
         self._tell = tell
         self._lock = native_lock()
-        self._online: set[str] = set()
         # Users without a connection, and when they count as offline. The order is that
         # of these times, because the grace is the same for all.
         self._leaving: OrderedDict[str, float] = OrderedDict()
         self._is_waiting = False
+        take_arrivals()
 
-    def changed(self, user_id: str) -> None:
+    def changed(self) -> None:
         """Note that a user's connection has opened or closed."""
         with self._lock:
-            if self._is_connected(user_id):
-                self._leaving.pop(user_id, None)
-                if user_id not in self._online:
-                    self._online.add(user_id)
-                    self._tell(user_id, True)
-                return
-            if user_id not in self._online or user_id in self._leaving:
-                return
-            self._leaving[user_id] = time.monotonic() + self._grace
-            if self._is_waiting:
+            self._update()
+            if not self._leaving or self._is_waiting:
                 return
             self._is_waiting = True
         try:
@@ -58,18 +57,24 @@ class OnlineUsers:
                 "user_offline is not sent yet: the system cannot start a thread"
             )
 
+    def _update(self) -> None:
+        for user_id, is_here in self._take_arrivals():
+            if not is_here:
+                self._leaving[user_id] = time.monotonic() + self._grace
+            elif self._leaving.pop(user_id, None) is None:
+                self._tell(user_id, True)
+
     def _wait(self) -> None:
         while True:
             with self._lock:
+                self._update()
                 now = time.monotonic()
                 while self._leaving:
                     user_id, due = next(iter(self._leaving.items()))
                     if due > now:
                         break
                     del self._leaving[user_id]
-                    if not self._is_connected(user_id):
-                        self._online.remove(user_id)
-                        self._tell(user_id, False)
+                    self._tell(user_id, False)
                 if not self._leaving:
                     self._is_waiting = False
                     return

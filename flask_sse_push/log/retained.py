@@ -65,6 +65,8 @@ class Retained:
 
     def after(self, channels: Iterable[Channel], position: Position) -> list[Entry]:
         """The entries of the channels after a position, in log order."""
+        if not self._entries:
+            return []
         self._expire()
         found = [
             entry

@@ -19,6 +19,7 @@ class Recorder:
         #: Who came online and who went offline.
         self.told: list[tuple[str, bool]] = []
         self._told: dict[str, int] = {}
+        self._known: set[str] = set()
         self._told_groups: set[tuple[str, str]] = set()
 
     @property
@@ -64,6 +65,12 @@ class Recorder:
             for user in users.keys() | told.keys()
             if users.get(user) != told.get(user)
         }
+
+    def take_arrivals(self) -> list[tuple[str, bool]]:
+        users, known = set(self.users), self._known
+        self._known = users
+        gone = [(user, False) for user in sorted(known - users)]
+        return gone + [(user, True) for user in sorted(users - known)]
 
     def is_user_connected(self, user_id: str) -> bool:
         return user_id in self.users

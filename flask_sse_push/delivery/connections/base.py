@@ -56,11 +56,14 @@ class Limits:
         connection is closed, in milliseconds.
     :param confirms_mail: whether connections keep track of the mailbox events that were
         delivered.
+    :param is_direct: whether the peer of the socket is the client itself and not a
+        proxy.
     """
 
     pending_bytes: int
     vanished_ms: int
     confirms_mail: bool = False
+    is_direct: bool = False
 
 
 class ConnectionState(StrEnum):

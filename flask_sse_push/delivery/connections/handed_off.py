@@ -39,10 +39,9 @@ class HandedOffConnection(Connection):
 
     :param taken: the socket; nobody else reads, writes or closes it any more.
     :param head: the head of the response, up to the empty line.
-    :param is_direct: whether the socket's peer is the client itself and not a proxy.
     """
 
-    __slots__ = ("_head", "_is_direct", "_reader", "_socket", "_writer")
+    __slots__ = ("_head", "_reader", "_socket", "_writer")
 
     carrier = "handed-off"
 
@@ -54,11 +53,9 @@ class HandedOffConnection(Connection):
         groups: tuple[Channel, ...],
         taken: _socket.socket,
         head: bytes,
-        is_direct: bool = False,
     ) -> None:
         super().__init__(owner, limits, user_channel, groups)
         self._head = head
-        self._is_direct = is_direct
         self._socket = taken
         taken.setblocking(False)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
@@ -159,7 +156,7 @@ class HandedOffConnection(Connection):
             self.close("gone", ClientEnd.CLOSED)
 
     def _closing_seconds(self) -> float:
-        if not self._is_direct:
+        if not self._limits.is_direct:
             return CLOSING_SECONDS
         return DIRECT_CLOSING_SECONDS + _round_trip_seconds(self._socket)
 

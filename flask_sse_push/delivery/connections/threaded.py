@@ -28,9 +28,8 @@ class ThreadedConnection(HandedOffConnection):
         groups: tuple[Channel, ...],
         taken: _socket.socket,
         head: bytes,
-        is_direct: bool = False,
     ) -> None:
-        super().__init__(owner, limits, user_channel, groups, taken, head, is_direct)
+        super().__init__(owner, limits, user_channel, groups, taken, head)
         self._lock = threading.RLock()
 
     def begin(self) -> None:
