@@ -11,8 +11,8 @@ from .hub import Hub
 
 # File descriptors kept free for listeners, the event log, databases and requests.
 _SPARE_DESCRIPTORS = 128
-# The longest wait, in seconds, until a worker that has just started has read the
-# event log.
+# The longest wait, in seconds, for a worker that has just started to read the event
+# log.
 _READY_SECONDS = 5.0
 
 

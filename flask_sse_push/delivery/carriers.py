@@ -1,4 +1,4 @@
-"""How a stream reaches its client: handed off, or streamed by the server."""
+"""Chooses how a stream reaches its client: handed off, or streamed by the server."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from .connections.takeover import (
 from .servers import require_fit_server, thread_count
 from .threads import Threads
 
-#: Whose stream it is, and the groups it is in.
+#: The channel of the stream's user (``None`` if anonymous), and those of its groups.
 Receivers = tuple[Channel | None, tuple[Channel, ...]]
 
 
 class Carriers:
     """Makes the connections of one application in one process.
 
-    :param is_handing_off: whether sockets are taken over where that is possible.
+    :param is_handing_off: whether to take sockets over where that is possible.
     """
 
     def __init__(self, owner: Owner, limits: Limits, *, is_handing_off: bool) -> None:
@@ -44,13 +44,13 @@ class Carriers:
         self._threads = Threads()
 
     def find_socket(self, environ: Mapping[str, Any]) -> Any | None:
-        """The client's socket, if it is to be taken over."""
+        """The client's socket if it should be taken over, else ``None``."""
         return find_socket(environ) if self._is_handing_off else None
 
     def require_fit_server(self, environ: Mapping[str, Any]) -> None:
         """Check that the server was started in a way that can serve streams.
 
-        :raises ConfigError: it cannot serve streams; the message says how to start it.
+        :raises ConfigError: it cannot; the message says how to start the server.
         """
         is_handed_off = self.find_socket(environ) is not None
         require_fit_server(environ, is_handed_off=is_handed_off)
@@ -64,9 +64,9 @@ class Carriers:
         headers: list[tuple[str, str]],
         found: Any,
     ) -> Connection:
-        """Take the socket over from gunicorn, whose response is marked as written.
+        """Take the socket over from gunicorn, and mark gunicorn's response as written.
 
-        :param found: what :meth:`find_socket` has returned.
+        :param found: the result of :meth:`find_socket`.
         """
         head = encode_head(environ["SERVER_PROTOCOL"], status, headers)
         # This comes first, because gunicorn raises on headers that it cannot send.
@@ -80,16 +80,21 @@ class Carriers:
         head: bytes,
         environ: Mapping[str, Any],
     ) -> Connection:
-        """A connection that owns a socket."""
+        """Make a connection that owns a socket.
+
+        :param head: the head of the response, up to and including the empty line.
+        """
         limits = self._direct_limits if is_direct(environ) else self._limits
         return handed_off_class()(self._owner, limits, *receivers, taken, head)
 
     def stream(
         self, receivers: Receivers, environ: Mapping[str, Any]
     ) -> StreamedConnection | None:
-        """A connection that keeps the server's thread; ``None`` if none can be spared.
+        """Make a connection that occupies one of the server's threads.
 
         If the server does not start to send it, call its ``leave_thread``.
+
+        :returns: ``None`` if all other threads are reserved for other requests.
         """
         threads = thread_count(environ)
         connection = StreamedConnection(

@@ -1,4 +1,4 @@
-"""Emptying mailboxes of what has been delivered."""
+"""Removes events that have been delivered from mailboxes."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from .connections import Connection
 
 _log = logging.getLogger("flask_sse_push")
 
-# Seconds between two looks at what was delivered: many events make one command.
+# Seconds between two checks of what was delivered, so that one command covers many
+# events.
 _PAUSE = 0.25
 # The longest wait, in seconds, when a user's next page opens a stream before the
-# browser has closed the stream of the page before.
+# browser has closed the stream of the previous page.
 _HANDOVER = 0.25
+# Seconds between two checks during this wait.
 _LOOK = 0.01
-# Users whose confirmations wait while the backend cannot be reached. Above that number
-# the oldest are dropped, and the events are delivered once more.
+# The most users whose confirmations wait while the backend cannot be reached. Beyond
+# it, the oldest are dropped, and their events are delivered again.
 _MAX_WAITING = 100_000
 
 
 class Confirmations:
-    """Tells the backend, in batches, up to where users have got their mailbox events.
+    """Reports to the backend, in batches, which mailbox events users have received.
 
-    It runs only while there is something to tell.
+    It runs only while there is something to report.
 
-    :param acknowledge: removes events from mailboxes, by user id up to a position; it
-        raises ``BackendError`` while the backend cannot be reached.
+    :param acknowledge: takes positions by user id, and removes the events up to them
+        from the mailboxes. It raises ``BackendError`` if the backend cannot be reached.
     """
 
     def __init__(self, acknowledge: Callable[[Mapping[str, Position]], None]) -> None:
@@ -43,13 +45,13 @@ class Confirmations:
         self._is_running = False
 
     def watch(self, connection: Connection) -> None:
-        """Ask a connection now and then what its client has been given."""
+        """Check regularly what has been delivered on a connection."""
         with self._lock:
             self._watched.add(connection)
         self._start()
 
     def confirm(self, user: Channel, position: Position) -> None:
-        """Note that a user has been given everything up to a position."""
+        """Note that a user has received all events up to a position."""
         with self._lock:
             newest = max(position, self._waiting.pop(user, START))
             self._waiting[user] = newest
@@ -58,12 +60,13 @@ class Confirmations:
         self._start()
 
     def forget(self, connection: Connection, delivered: Position | None) -> None:
-        """Stop asking a connection, which has closed.
+        """Stop checking a connection, which has closed.
 
-        The backend is told at once: the user may be opening the next page, on another
-        worker.
+        The backend is told at once, because the user may be opening the next page on
+        another worker.
 
-        :param delivered: what the connection's client has been given last.
+        :param delivered: the newest event that was delivered on the connection;
+            ``None`` if there is none.
         """
         with self._lock:
             self._watched.discard(connection)
@@ -74,10 +77,13 @@ class Confirmations:
                 wakeup.set()
 
     def up_to(self, user: Channel) -> Position:
-        """The position up to which a user's events were delivered, if newly known.
+        """The position up to which a user's events are known to be delivered.
 
-        Waits a moment if a stream of the user that is still open would tell more by
-        being closed: the user may be going from one page to the next.
+        If closing a stream of the user that is still open would prove more deliveries,
+        this waits up to 0.25 seconds for it: the user may be going from one page to the
+        next.
+
+        :returns: ``START`` if there is nothing that the backend has not been told yet.
         """
         if not self._watched:
             return self._waiting.get(user, START)
@@ -93,9 +99,9 @@ class Confirmations:
         return self._waiting.get(user, START)
 
     def flush(self) -> None:
-        """Tell the backend what is certain by now.
+        """Tell the backend about all deliveries that are certain now.
 
-        :raises BackendError: it cannot be reached; what was to be told still waits.
+        :raises BackendError: it cannot be reached; the next call tries again.
         """
         self._collect(self._snapshot())
         with self._lock:
@@ -129,8 +135,8 @@ class Confirmations:
         try:
             spawn(self._run)
         except RuntimeError:
-            # No thread is left. The next event tries again; until then the mailbox
-            # only keeps what it holds.
+            # The system cannot start a thread. The next mailbox event tries again;
+            # until then, the mailboxes keep what was delivered.
             self._is_running = False
 
     def _run(self) -> None:
@@ -143,7 +149,7 @@ class Confirmations:
             except BackendError:
                 sleep(backoff.take())
             except Exception:
-                _log.exception("Emptying mailboxes failed")
+                _log.exception("Removing delivered events from mailboxes failed")
                 sleep(backoff.take())
             else:
                 backoff.reset()

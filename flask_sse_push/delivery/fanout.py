@@ -52,7 +52,7 @@ class FanOut:
         self._inbox.append(entry)
 
     def wake(self) -> None:
-        """Make it deliver what was put, and stop if no connection is left."""
+        """Deliver the queued entries, or stop if no connection is left."""
         wakeup = self._wakeup
         if wakeup is not None:
             wakeup.set()
@@ -72,7 +72,7 @@ class FanOut:
             try:
                 while batch := self._take_batch():
                     self._fan_out(batch)
-                    # A batch has many events: let waiting sockets be written to.
+                    # A batch may hold many events: other greenlets must run in between.
                     self._breathe()
             except Exception:
                 _log.exception("An unexpected error occurred while delivering events")
@@ -88,7 +88,7 @@ class FanOut:
     def _take_batch(self) -> list[Entry]:
         """The queued entries, up to the size of one write.
 
-        Removals and gaps are handled in their turn, between two batches.
+        Control entries and gaps are handled in order, between two batches.
         """
         batch: list[Entry] = []
         size = 0
@@ -148,7 +148,7 @@ class FanOut:
         connection.close("error")
 
     def _breathe(self) -> None:
-        """Let other greenlets run, above all those that answer requests."""
+        """Let other greenlets run, such as those that answer requests."""
         self._written = 0
         give_way()
 

@@ -63,7 +63,8 @@ class Hub:
     The event log hands its entries to :meth:`deliver`. They are kept in the history and
     go through the fan-out to the connections.
 
-    :param on_ended: called with connections that have ended, outside of the fan-out.
+    :param on_ended: called with connections that have ended, in another greenlet or
+        thread than the fan-out.
     :param confirmations: collects the mailbox events that were delivered; ``None`` if
         clients acknowledge them.
     """
@@ -143,7 +144,8 @@ class Hub:
         Both happen in one step under the lock, so that no event is lost in between.
 
         :param missed: events that the client has missed and that the history may not
-            hold, such as the user's mailbox. The client is told of dropped ones.
+            hold, such as the user's mailbox. The client is told of a gap if some of
+            them were dropped.
         :param watch: the changes of the user's groups since they were looked up.
         :raises RuntimeError: the system cannot start a thread; close the connection.
         """
@@ -159,7 +161,7 @@ class Hub:
     def _replay(
         self, connection: Connection, cursor: Position, watch: Watch | None
     ) -> list[Entry]:
-        """What the history holds for a connection; also applies group changes."""
+        """The entries in the history for a connection, after applying group changes."""
         if watch is None or not watch.changes:
             return self.history.after(connection.channels, cursor)
         loaded, changes = connection.groups, watch.changes
@@ -188,7 +190,8 @@ class Hub:
         elif missed.lost is not None:
             opening.append(encode_gap(resume.since, missed.lost))
         if missed.entries:
-            # Entries that this process has not read yet are delivered when it has.
+            # Entries that this process has not read yet are left out: they are
+            # delivered when it reads them.
             known = [
                 entry
                 for entry in missed.entries
@@ -237,12 +240,12 @@ class Hub:
             is_first = len(self._ended) == 1
             is_last = self.registry.count == 0
         # A connection may end inside a callback of gevent's event loop, which must not
-        # block. The functions that are called about it may block.
+        # block, but on_ended may block.
         if is_first:
             try:
                 spawn(self._tell_ended)
             except RuntimeError:
-                # The system cannot start a thread; at process exit none can be started.
+                # The system cannot start a thread, for example at process exit.
                 self._tell_ended()
         if is_last:
             self._fanout.wake()

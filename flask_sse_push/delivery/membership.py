@@ -11,8 +11,8 @@ from ..events import Channel, Membership, Position
 class Watch:
     """The joins and leaves of one user since just before the groups were looked up.
 
-    The lookup may have seen a change or not. Applying the changes again, in log order,
-    gives the same groups in both cases.
+    The lookup may or may not have included a change. Applying the changes again, in log
+    order, gives the same groups in both cases.
     """
 
     __slots__ = ("__weakref__", "changes", "user")
@@ -26,7 +26,7 @@ class Watches:
     """The streams that are being opened. Call all methods under the registry's lock."""
 
     def __init__(self) -> None:
-        # Weak: the response holds the watch, and may never be sent.
+        # Weak references: a response that is never sent takes its watch with it.
         self._watches: WeakSet[Watch] = WeakSet()
 
     def open(self, user: Channel | None) -> Watch | None:

@@ -27,7 +27,7 @@ def last_event_id(request: Request) -> str | None:
     """The event id to resume from, from the header or ``?lastEventId=``."""
     header: str | None = request.environ.get("HTTP_LAST_EVENT_ID")
     id = header
-    # Parsing the query costs 10 µs.
+    # Parsing the query costs 10 µs, so it is done only if needed.
     if not id and "lastEventId=" in request.environ.get("QUERY_STRING", ""):
         id = request.args.get("lastEventId")
     return without_mark(id) if id else None

@@ -20,11 +20,14 @@ STREAM_HEADERS = {
 
 
 def busy(reason: str) -> Response:
-    """A stream that ends at once and makes the client reconnect later."""
+    """A stream that ends at once and makes the client reconnect later.
+
+    :param reason: sent as a comment, for people who read the stream.
+    """
     return Response(busy_text(reason), mimetype=MIMETYPE, headers=STREAM_HEADERS)
 
 
 def busy_text(reason: str) -> bytes:
-    """The bytes of such a stream."""
+    """The bytes of the stream that :func:`busy` returns."""
     retry = int(_BUSY_RETRY_MS * random.uniform(0.5, 1.5))
     return encode_retry(retry) + encode_comment(reason)

@@ -42,12 +42,13 @@ class Registry:
         # connection takes 170 bytes less than a set.
         self._users: dict[Channel, tuple[Connection, ...]] = {}
         self._groups: dict[Channel, set[Connection]] = {}
-        # Channels of users whose number of connections changed since the last call of
-        # take_changes(); None before the first. And pairs of group and user likewise.
+        # Channels of users whose number of connections has changed since the last call
+        # of take_changes(); None before the first call.
         self._changed: set[Channel] | None = None
+        # The same for pairs of group and user, and take_group_changes().
         self._changed_groups: set[tuple[Channel, Channel]] | None = None
-        # Users whose first connection has opened or whose last one has closed, in this
-        # order; None until somebody asks.
+        # Users whose first connection has opened or whose last one has closed, in
+        # order; None before the first call of take_arrivals().
         self._arrivals: list[tuple[Channel, bool]] | None = None
         self._next_slot = cycle(range(_SLOTS))
 
@@ -129,7 +130,7 @@ class Registry:
                 yield connections[start : start + size]
 
     def all(self) -> Iterator[Connection]:
-        """All connections; other greenlets run now and then."""
+        """All connections, with pauses in which other greenlets run."""
         for connections in self.slices(_SLICE):
             yield from connections
             give_way()
@@ -164,7 +165,10 @@ class Registry:
             return self._counts(self._users)
 
     def take_changes(self) -> dict[str, int]:
-        """Users whose number of connections changed since the last call, with it."""
+        """The users whose number of connections has changed since the last call.
+
+        :returns: the numbers by user id. The first call returns all connected users.
+        """
         with self.lock:
             changed = self._users if self._changed is None else self._changed
             self._changed = set()
@@ -173,8 +177,8 @@ class Registry:
     def take_arrivals(self) -> list[tuple[str, bool]]:
         """Users who got their first or lost their last connection since the last call.
 
-        In this order, with whether the user is connected. At the first call: all users
-        that are connected.
+        :returns: pairs of user id and whether the user is connected, in order. The
+            first call returns all connected users.
         """
         with self.lock:
             arrivals = self._arrivals
@@ -205,7 +209,11 @@ class Registry:
         return {(channel_member(g), channel_member(u)) for g, u in pairs}
 
     def take_group_changes(self) -> dict[tuple[str, str], bool]:
-        """The pairs that changed since the last call, and whether they exist now."""
+        """The pairs that have changed since the last call, and whether they exist now.
+
+        :returns: whether a pair exists, by group and user id. The first call returns
+            all pairs.
+        """
         with self.lock:
             changed, self._changed_groups = self._changed_groups, set()
             if changed is not None:

@@ -1,4 +1,4 @@
-"""Users whose clients were removed lately, so that their old tickets are refused."""
+"""Users whose clients were removed recently; their older tickets are refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ _MOST = 10_000
 
 
 class Removals:
-    """The newest removal of each user. Not thread-safe; the hub's lock guards writing.
+    """The newest removal of each user.
+
+    Not thread-safe: call :meth:`note` under the hub's lock.
 
     :param most: the number of users to remember. Beyond it, the oldest removal is
         forgotten and counts for every user instead.
@@ -22,7 +24,7 @@ class Removals:
         self._base = START
 
     def note(self, removal: Removal) -> None:
-        """Remember a removal; it is newer than all before."""
+        """Remember a removal. It must be newer than all earlier ones."""
         self._newest[removal.user] = removal.position
         self._newest.move_to_end(removal.user)
         if len(self._newest) > self._most:

@@ -32,7 +32,7 @@ class Resume:
         return self.since is None
 
     def not_before(self, position: Position) -> Resume:
-        """The same, but not from an earlier position than this."""
+        """The same, but from the given position if the cursor is earlier."""
         if self.is_fresh or self.cursor >= position:
             return self
         return replace(self, cursor=position, is_lost=True)
@@ -52,7 +52,7 @@ class Resume:
         :param cursor: the position of that id, or ``None`` if it is not an event id.
         :param now: the newest position that this process has read.
         :param is_memory: whether the event log is in this process's memory. Then no
-            other worker can be ahead, and an id of the future means that the clock was
+            other worker can be ahead, and an id in the future means that the clock was
             set back.
         """
         if not last_event_id:

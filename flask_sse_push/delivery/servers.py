@@ -1,6 +1,7 @@
-"""What must be known of a WSGI server: how many threads it has, and how to start it.
+"""Facts about the WSGI server: its number of threads, and how to start it for streams.
 
-Matters where a stream is not handed off, and so keeps a thread as long as it is open.
+They matter if a stream is not handed off: it then occupies one of the server's threads
+as long as it is open.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..runtime.concurrency import is_cooperative
 
-# At least one of them is in the environment that a real server makes.
+# A real server sets at least one of these keys in the WSGI environment.
 _SERVER_KEYS = (
     "SERVER_SOFTWARE",
     "gunicorn.socket",
@@ -27,8 +28,9 @@ def require_fit_server(environ: Mapping[str, Any], *, is_handed_off: bool) -> No
     """Check that the server was started in a way that can serve streams.
 
     :param environ: the request's WSGI environment.
-    :param is_handed_off: whether the stream leaves the server's threads alone.
-    :raises ConfigError: it cannot serve streams; the message says how to start it.
+    :param is_handed_off: whether the stream will be handed off, so that it occupies no
+        thread of the server.
+    :raises ConfigError: it cannot; the message says how to start the server.
     """
     server = type(environ.get("wsgi.input")).__module__
     if server.startswith("gevent.") and not is_cooperative():
@@ -39,22 +41,22 @@ def require_fit_server(environ: Mapping[str, Any], *, is_handed_off: bool) -> No
         )
     if not is_handed_off and thread_count(environ) == 1:
         raise ConfigError(
-            "This server answers one request at a time, so one stream would block it "
-            f"for good. {_remedy(environ)} {_PAGE}"
+            "This server answers one request at a time, so one stream would block all "
+            f"other requests while it is open. {_remedy(environ)} {_PAGE}"
         )
 
 
 def thread_count(environ: Mapping[str, Any]) -> int | None:
-    """How many requests the server's process answers at once.
+    """How many requests the server's process can answer at the same time.
 
     Greenlets of a pool count as threads.
 
-    :returns: ``None`` if there is no bound, or it cannot be known.
+    :returns: ``None`` if there is no limit, or if it is not known.
     """
     if _serves_one(environ):
         return 1
     if "gunicorn.socket" in environ:
-        # gunicorn's handler of SIGTERM is a method of its worker.
+        # gunicorn's SIGTERM handler is a method of its worker object.
         worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         settings = getattr(worker, "cfg", None)
         key = "worker_connections" if is_cooperative() else "threads"
@@ -71,7 +73,7 @@ def thread_count(environ: Mapping[str, Any]) -> int | None:
 
 
 def _serves_one(environ: Mapping[str, Any]) -> bool:
-    """Whether the server has one thread; test clients, which say so too, are none."""
+    """Whether this is a real server with one thread, and not a test client."""
     return (
         any(key in environ for key in _SERVER_KEYS)
         and not environ.get("wsgi.multithread")
@@ -93,5 +95,5 @@ def _remedy(environ: Mapping[str, Any]) -> str:
             return "Start uwsgi with '--enable-threads', or with '--threads N'."
         return "Start uwsgi with '--threads N'."
     if "mod_wsgi.version" in environ:
-        return "Give WSGIDaemonProcess 'threads=N'."
-    return "Start it with several threads, or use 'gunicorn -k gevent'."
+        return "Add 'threads=N' to the WSGIDaemonProcess directive."
+    return "Start the server with several threads, or use 'gunicorn -k gevent'."

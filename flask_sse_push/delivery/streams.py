@@ -43,7 +43,7 @@ _streams_log = logging.getLogger("flask_sse_push.streams")
 # A machine that stalls for a second must not cost clients their connection.
 _SHORTEST_VANISHED_MS = 5_000
 _NO_MAILBOX = "the mailbox cannot be read"
-_NO_THREAD = "the server's last threads are kept for other requests"
+_NO_THREAD = "the server's remaining threads are reserved for other requests"
 
 
 class Streams:
@@ -127,7 +127,7 @@ class Streams:
         environ: dict[str, Any],
         start_response: Callable[..., Any],
     ) -> Iterable[bytes]:
-        """Make the connection, when the server calls the response."""
+        """Make the connection. Called when the server calls the response."""
         opening = response.opening
         # Checked again: other streams may have opened since respond() was called.
         if reason := self.admission.refusal(opening.user_channel):
@@ -175,14 +175,14 @@ class Streams:
         taken: _socket.socket,
         written: bytes,
     ) -> None:
-        """Make a connection of a socket that was taken while its server wrote.
+        """Make a connection with a socket that was taken over from its server.
 
-        :param written: what the server wrote.
+        :param written: what the server wrote: the head of the response.
         """
         opening = response.opening
         own = (response.status, response.headers.to_wsgi_list())
         head = encode_head(environ["SERVER_PROTOCOL"], *(parse_head(written) or own))
-        # Once more: many may have been on their way here.
+        # Checked a third time, because other streams may have opened since open().
         refusal = self.admission.refusal(opening.user_channel)
         if not refusal:
             try:
@@ -211,21 +211,21 @@ class Streams:
         resume: Resume,
         missed: Unread,
     ) -> None:
-        """Let a connection in."""
+        """Register a connection with the hub, and report that it has opened."""
         if response.has_on_close:
             connection.call_on_close(response.close)
         try:
             self.hub.register(connection, resume, missed, response.opening.watch)
             self._on_opened(connection.user_id)
         except BaseException:
-            # For example a timeout. The server got no body that it could close.
+            # For example a timeout. The server has no body yet, so it closes nothing.
             connection.close("error")
             if isinstance(connection, StreamedConnection):
                 connection.leave_thread()
             raise
 
     def _prepare(self, opening: _Opening) -> tuple[Resume, Unread]:
-        """Where the client resumes, and what it has missed.
+        """The position at which the client resumes, and the events it has missed.
 
         :raises BackendError: the backend cannot be reached.
         """
@@ -253,7 +253,7 @@ class Streams:
         return Unread((*attached, *retained, *unread.entries), unread.lost)
 
     def _retained(self, opening: _Opening, resume: Resume) -> Sequence[Entry]:
-        """The newest event of each key, as far as history does not hold it."""
+        """The newest event of each ``retain`` key that the history may not hold."""
         channels = (ALL, *opening.channels)
         if resume.is_fresh:
             return self._backend.retained(channels)
@@ -271,10 +271,10 @@ class Streams:
             after = known or START
         else:
             after = resume.cursor
-            # With a ticket that has expired the cursor says nothing: it was moved, or
-            # somebody else has made it up.
+            # If the ticket has expired, the cursor proves no delivery: it was moved to
+            # the time of the ticket, or somebody has invented it.
             if confirmations is not None and opening.not_before == START:
-                # A cursor that is ahead of this process may be made up as well.
+                # A cursor that is ahead of this process may be invented, too.
                 confirmations.confirm(user_channel, min(after, self.hub.position))
             if after >= self.hub.history.floor((user_channel,)):
                 return Unread()
@@ -283,7 +283,7 @@ class Streams:
     def stop(self) -> None:
         """Close every stream, and tell the backend which events were delivered.
 
-        If the backend cannot be reached, these events are delivered once more.
+        If the backend cannot be reached, these events are delivered again.
         """
         self.hub.shut_down()
         if self._confirmations is not None:

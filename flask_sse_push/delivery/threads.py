@@ -1,28 +1,30 @@
-"""The server's threads that streams hold; the last of them are not for streams."""
+"""Counts the server's threads that streams occupy, and reserves some for requests."""
 
 from __future__ import annotations
 
 from ..runtime.concurrency import native_lock, sleep
 from .connections import StreamedConnection
 
-# How often, and after how many seconds, a thread is looked for once more that held a
-# stream whose client has left.
+# How often to retry, and the seconds between two tries, after streams whose clients
+# have left were ended: their threads become free a moment later.
 _TRIES, _PAUSE = 5, 0.01
 
 
 class Threads:
-    """Counts the threads of one server's process that are held by streams."""
+    """Counts the threads of one server process that streams occupy."""
 
     def __init__(self) -> None:
         self._lock = native_lock()
         self._streams: set[StreamedConnection] = set()
 
     def take(self, stream: StreamedConnection, count: int | None) -> bool:
-        """Hold a thread for a stream; returns whether one may be held.
+        """Count a thread as occupied by a stream, if one is available.
 
-        A quarter of the threads, and at least one, is left to other requests.
+        A quarter of the threads, and at least one, is reserved for other requests.
 
-        :param count: the threads there are, if that is known.
+        :param count: the server's number of threads; ``None`` if it is not known, and
+            then a thread is always available.
+        :returns: whether a thread was available.
         """
         if self._take(stream, count):
             return True
@@ -35,7 +37,7 @@ class Threads:
         return False
 
     def leave(self, stream: StreamedConnection) -> None:
-        """Give a stream's thread back; once is enough."""
+        """Count a stream's thread as free; calling this again does nothing."""
         with self._lock:
             self._streams.discard(stream)
 
@@ -47,7 +49,7 @@ class Threads:
             return is_free
 
     def _end_abandoned(self) -> bool:
-        """End streams whose clients have left; returns whether there were any."""
+        """End streams whose clients have left; return whether there were any."""
         with self._lock:
             streams = tuple(self._streams)
         return bool([stream for stream in streams if stream.end_if_abandoned()])

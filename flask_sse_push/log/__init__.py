@@ -23,7 +23,8 @@ __all__ = [
 def make_backend(config: Config) -> Backend:
     """Make the backend of ``SSE_PUSH_BACKEND_URL``, without starting it.
 
-    :raises ConfigError: the package that it needs is not installed.
+    :raises ConfigError: the URL is wrong, or the package that the backend needs is not
+        installed.
     """
     if config.is_memory:
         return MemoryBackend(config)

@@ -19,12 +19,13 @@ from ..events import (
 )
 from ..findings import Finding
 
-#: Takes a user id, and whether the user has come online (``True``) or gone offline.
+#: Takes a user id, and whether the user has come online (``True``) or gone offline
+#: (``False``).
 Tell = Callable[[str, bool], None]
 
 
 def tell_nobody(user_id: str, is_online: bool) -> None:
-    """Do nothing with it."""
+    """Ignore the report. The default for ``tell`` if nobody needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Receiver(Protocol):
 
 
 class Connected(Protocol):
-    """Says who is connected to this process; the registry implements it."""
+    """Knows who is connected to this process; the registry implements it."""
 
     def client_count(self) -> int:
         """The number of connections of this process."""
@@ -63,16 +64,16 @@ class Connected(Protocol):
         """The users connected to this process, each with the number of connections."""
 
     def take_changes(self) -> dict[str, int]:
-        """Users whose number of connections changed since the last call, with it.
+        """The users whose number of connections has changed since the last call.
 
-        The first call returns all connected users.
+        :returns: the numbers by user id. The first call returns all connected users.
         """
 
     def take_arrivals(self) -> list[tuple[str, bool]]:
         """Users who got their first or lost their last connection since the last call.
 
-        In this order, with whether the user is connected. At the first call: all users
-        that are connected.
+        :returns: pairs of user id and whether the user is connected, in order. The
+            first call returns all connected users.
         """
 
     def is_user_connected(self, user_id: str) -> bool:
@@ -85,9 +86,10 @@ class Connected(Protocol):
         """All pairs of a group and a user with a connection in it."""
 
     def take_group_changes(self) -> dict[tuple[str, str], bool]:
-        """The pairs that changed since the last call, and whether they exist now.
+        """The pairs that have changed since the last call, and whether they exist now.
 
-        The first call returns all pairs.
+        :returns: whether a pair exists, by group and user id. The first call returns
+            all pairs.
         """
 
 
@@ -95,16 +97,18 @@ class RateWindows(Protocol):
     """Counts events in moving windows; a storage of the ``limits`` library is one."""
 
     def acquire_entry(self, key: str, limit: int, expiry: int) -> bool:
-        """Count one, unless ``limit`` were counted in the last ``expiry`` seconds.
+        """Count an event, unless the window is full.
 
-        :returns: whether it was counted.
+        :param limit: the most events in the window.
+        :param expiry: the length of the window, in seconds.
+        :returns: whether the event was counted.
         :raises BackendError: the backend cannot be reached.
         """
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """The time of the oldest event in the window, in seconds since 1970, and the
-        number of events in it.
+        """The time of the oldest event in the window, and the number of its events.
 
+        :returns: the time is in seconds since 1970.
         :raises BackendError: the backend cannot be reached.
         """
 
@@ -124,9 +128,10 @@ class Backend(ABC):
     ) -> None:
         """Start handing the entries of the event log to ``receiver``, in log order.
 
-        :param connected: says who is connected to this process, for presence.
-        :param tell: called when a user comes online or goes offline, over all workers:
-            each time in one worker only. It returns at once and raises nothing.
+        :param connected: knows who is connected to this process.
+        :param tell: called when a user comes online or goes offline, counted over all
+            workers; only one worker calls it each time. It must return at once and not
+            raise an error.
         """
 
     def user_changed(self, user_id: str) -> None:  # noqa: B027 (may do nothing)
@@ -165,9 +170,9 @@ class Backend(ABC):
     ) -> Sequence[Entry]:
         """Make sure that the receiver gets all entries of a connection's channels.
 
-        The backends here hand on the whole event log, so they have nothing to do. One
-        that has must also follow the ``Membership`` entries of the event log, which
-        change the groups of open connections.
+        The backends of this package hand the whole event log to the receiver, so they
+        do nothing here. A backend that reads only some channels must also follow the
+        ``Membership`` entries, which change the groups of open connections.
 
         :param cursor: the position to resume from; ``None`` if the client starts anew.
         :returns: the entries that the client has missed and that the receiver was not
@@ -199,14 +204,14 @@ class Backend(ABC):
 
     @abstractmethod
     def acknowledge(self, user_id: str, up_to: Position) -> int:
-        """Remove the entries up to a position from the mailbox.
+        """Remove the entries up to and including a position from the user's mailbox.
 
         :returns: the number of events removed.
         :raises BackendError: the backend cannot be reached.
         """
 
     def acknowledge_all(self, up_to: Mapping[str, Position]) -> None:
-        """Remove events from several mailboxes, each up to a position.
+        """Remove events from several mailboxes, each up to and including a position.
 
         :param up_to: positions by user id.
         :raises BackendError: the backend cannot be reached.
@@ -216,7 +221,7 @@ class Backend(ABC):
 
     @abstractmethod
     def acknowledge_ids(self, user_id: str, positions: Collection[Position]) -> int:
-        """Remove single events from the mailbox; what is not in it is ignored.
+        """Remove single events from the user's mailbox; unknown positions are ignored.
 
         :returns: the number of events removed.
         :raises BackendError: the backend cannot be reached.
@@ -269,7 +274,10 @@ class Backend(ABC):
 
     @abstractmethod
     def health(self) -> dict[str, Any]:
-        """The backend's state for operators, as JSON data; it has ``"reachable"``."""
+        """The backend's state for operators, as JSON data; never raises.
+
+        :returns: a dict that has at least ``"kind"`` and ``"reachable"``.
+        """
 
     def check(self) -> Iterable[Finding]:
         """Check the place where the event log is kept, for ``flask sse check``.

@@ -17,7 +17,7 @@ _ENTRY_BYTES = 420
 # are merged into one: a client may then be told of a gap although it missed nothing,
 # but a real gap is never hidden.
 _MOST_FLOORS = 65_536
-
+# The most entries that one call drops because of their age.
 _EXPIRED_AT_ONCE = 200
 
 _position = attrgetter("position")
@@ -40,8 +40,9 @@ class History:
 
     :param size: the most entries of one channel.
     :param seconds: the age at which an entry is dropped.
-    :param most_bytes: memory for all channels together; the oldest entries go first.
-    :param clock: returns seconds since 1970, the time of the event log's positions.
+    :param most_bytes: the most memory for all channels together; beyond it, the oldest
+        entries are dropped.
+    :param clock: returns the time in seconds since 1970, as in positions.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class History:
 
     @property
     def bytes(self) -> int:
-        """The estimated memory of the entries."""
+        """The estimated memory of the entries, in bytes."""
         return self._bytes
 
     def reset(self, base: Position) -> None:
@@ -142,8 +143,9 @@ class History:
     def discard_each(self, name: str, positions: Collection[Position]) -> int:
         """Remove single entries of a channel without raising its floor.
 
-        A client that has dealt with one of them was told of what the channel had
-        forgotten before it, so that no longer counts as lost.
+        A client that acknowledges an entry was already told of the gap before it, so
+        entries that were dropped before the newest removed one no longer count as a
+        gap.
 
         :returns: the number of entries removed.
         """
@@ -169,7 +171,8 @@ class History:
         self._remove(channel, entry)
 
     def _remove(self, channel: _Channel, entry: Entry) -> None:
-        # Found at once where it is the first, as it is unless a user acknowledged it.
+        # remove() is fast, because the entry is the first in the list unless a user has
+        # acknowledged it.
         channel.entries.remove(entry)
         del self._entries[entry.position]
         self._bytes -= len(entry.frame) + _ENTRY_BYTES

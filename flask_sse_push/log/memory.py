@@ -1,4 +1,4 @@
-"""The event log in the memory of one process; it needs no server and ends with it."""
+"""The event log in the memory of one process: it needs no server, and is not saved."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MAILBOX_BYTES = _RETAINED_BYTES = 64 * 1024 * 1024
 
 
 class MemoryBackend(Backend):
-    """Appends and delivers in one step; when ``append`` returns, events have ids."""
+    """The backend of ``memory://``; ``append`` also hands events to the receiver."""
 
     remote = False
 
@@ -101,7 +101,7 @@ class MemoryBackend(Backend):
         if self._has_mailboxes and isinstance(entry, Entry) and entry.mailbox:
             self._mailbox.add(entry)
         if event.retain is not None:
-            # It outlives its place in the mailbox, so its id is not marked as unread.
+            # It is kept longer than in the mailbox, so its id is not marked as unread.
             self._retained.keep(event.at(position))
         if self._receiver is not None:
             self._receiver.deliver(entry)
@@ -157,7 +157,7 @@ class MemoryBackend(Backend):
 
     def check(self) -> Iterable[Finding]:
         return [
-            ok("backend", "The event log is in the memory of one process: one worker.")
+            ok("backend", "The event log is in memory, which allows for one worker.")
         ]
 
     def stop(self) -> None:

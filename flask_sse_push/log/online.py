@@ -14,14 +14,14 @@ _log = logging.getLogger("flask_sse_push")
 
 
 class OnlineUsers:
-    """Tells which users come online and go offline.
+    """Reports which users come online and go offline.
 
-    A user is online who is connected, or has not been for less than the grace. No list
-    of them is kept, because there may be as many as connections.
+    A user is online while connected, and for ``grace`` seconds after that. No list of
+    the users who are online is kept, because it would cost memory for each connection.
 
     :param take_arrivals: the users who got their first or lost their last connection
         since the last call, in order.
-    :param grace: seconds for which a user may be without a connection.
+    :param grace: seconds without a connection after which a user counts as offline.
     :param tell: called when a user comes online or goes offline, in order.
     """
 
@@ -35,8 +35,8 @@ class OnlineUsers:
         self._grace = grace
         self._tell = tell
         self._lock = native_lock()
-        # Users without a connection, and when they count as offline. The order is that
-        # of these times, because the grace is the same for all.
+        # Users without a connection, and the times at which they count as offline. They
+        # are in the order of these times, because the grace is the same for all.
         self._leaving: OrderedDict[str, float] = OrderedDict()
         self._is_waiting = False
         take_arrivals()
@@ -51,10 +51,11 @@ class OnlineUsers:
         try:
             spawn(self._wait)
         except RuntimeError:
-            # The next user who leaves tries again.
+            # The next call of changed() tries again.
             self._is_waiting = False
             _log.exception(
-                "user_offline is not sent yet: the system cannot start a thread"
+                "The signal user_offline is delayed: the system cannot start a thread. "
+                "Raise the process's limit on threads."
             )
 
     def _update(self) -> None:

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from ..events import Channel, Entry, Position
 
-# Memory of an entry besides its frame: the objects and its places in the two dicts.
+# The memory of an entry besides its frame: the objects, and the slots of two dicts.
 _ENTRY_BYTES = 500
 
 _position = attrgetter("position")
@@ -18,10 +18,11 @@ _position = attrgetter("position")
 class Retained:
     """Events by channel and key, bounded by count, age and bytes. Not thread-safe.
 
-    :param size: the most keys of one channel; the key with the oldest event goes first.
-    :param seconds: events that are older are removed.
-    :param most_bytes: memory for all channels together; the oldest events go first.
-    :param clock: seconds since 1970, as the log's positions count them.
+    :param size: the most keys of one channel; beyond it, the oldest event is dropped.
+    :param seconds: the age at which an event is dropped.
+    :param most_bytes: the most memory for all channels together; beyond it, the oldest
+        events are dropped.
+    :param clock: returns the time in seconds since 1970, as in positions.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Retained:
         self._seconds = seconds
         self._most_bytes = most_bytes
         self._clock = clock
-        # Both in log order, as a newer event goes to the end.
+        # Both are in log order, because newer events are added at the end.
         self._channels: dict[Channel, dict[str, Entry]] = {}
         self._entries: OrderedDict[Position, Entry] = OrderedDict()
         self._bytes = 0

@@ -1,4 +1,4 @@
-"""Greenlets if gevent has patched the process, native threads if it has not."""
+"""Uses greenlets if gevent has patched the process, otherwise native threads."""
 
 from __future__ import annotations
 
@@ -27,13 +27,17 @@ __all__ = [
 
 
 class Wakeup(Protocol):
-    """A flag for one waiter, which any greenlet and any native thread can set."""
+    """A flag that one greenlet or thread waits for, and that any of them can set."""
 
     def set(self) -> None:
-        """Wake the waiter; if none waits, the next ``wait`` returns at once."""
+        """Wake the waiter. If nobody waits, the next ``wait`` returns at once."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until set, at most ``timeout`` seconds; return whether it was set."""
+        """Wait until the flag is set, and clear it.
+
+        :param timeout: the longest wait, in seconds; ``None`` for no limit.
+        :returns: whether the flag was set.
+        """
 
 
 class _ThreadWakeup:
@@ -60,7 +64,7 @@ class _GeventWakeup:
         self._thread = thread_id()
 
     def set(self) -> None:
-        # Of gevent's primitives only the loop itself may be touched from elsewhere.
+        # Other threads may call nothing of gevent except this method of the loop.
         if thread_id() == self._thread:
             self._event.set()
         else:
@@ -73,7 +77,7 @@ class _GeventWakeup:
 
 
 def make_wakeup() -> Wakeup:
-    """A :class:`Wakeup` to wait on in this thread."""
+    """Make a :class:`Wakeup` on which this thread will wait."""
     return _GeventWakeup() if is_cooperative() else _ThreadWakeup()
 
 
@@ -89,7 +93,10 @@ def spawn(function: Callable[..., None], *args: object) -> None:
 
 
 def sleep(seconds: float) -> None:
-    """Sleep; other greenlets or threads go on."""
+    """Sleep, while other greenlets or threads go on.
+
+    :param seconds: how long.
+    """
     if not is_cooperative():
         time.sleep(seconds)
     elif has_loop():
@@ -104,8 +111,8 @@ def give_way() -> None:
     Without gevent this does nothing, because the system switches between threads.
 
     A sleep of 0 is a callback, and gevent runs callbacks for milliseconds before it
-    polls its sockets: requests would wait during much of a broadcast. A timer forces a
-    complete turn of the event loop (2.2 instead of 1.1 µs a call).
+    polls its sockets, so requests would wait during much of a broadcast. A timer forces
+    a complete turn of the event loop (2.2 instead of 1.1 µs a call).
     """
     if is_cooperative() and has_loop():
         gevent.sleep(1e-9)

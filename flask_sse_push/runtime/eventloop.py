@@ -1,4 +1,4 @@
-"""Watching many sockets at once: by gevent's loop, or by one native thread for all."""
+"""Watches many sockets at once, with gevent's event loop or one native thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import gevent
 
 from .concurrency import is_cooperative, native_lock, spawn
 
-#: What a watcher waits for, in gevent's numbers, which are those of ``selectors``.
+#: What a watcher waits for. gevent and ``selectors`` use the same numbers.
 READ: Final = 1
 WRITE: Final = 2
 
@@ -23,29 +23,32 @@ class Watcher(Protocol):
     """Calls a function whenever a socket is ready."""
 
     def start(self, callback: Callable[[], object]) -> None:
-        """Begin; the callback runs in the loop and must not wait."""
+        """Start watching. The callback runs in the event loop and must not wait."""
 
     def stop(self) -> None:
-        """Cease; calling it again does nothing."""
+        """Stop watching; calling this again does nothing."""
 
     def close(self) -> None:
-        """Let go of the loop; called before the socket is closed."""
+        """Release the watcher's resources. Call it before the socket is closed."""
 
 
 class EventLoop(Protocol):
-    """What tells when sockets are ready."""
+    """Makes watchers of sockets."""
 
     def io(self, descriptor: int, events: int, /) -> Watcher:
-        """A watcher of one socket, for :data:`READ` or for :data:`WRITE`."""
+        """Make a watcher of one socket.
+
+        :param events: :data:`READ` or :data:`WRITE`.
+        """
 
 
 def event_loop() -> EventLoop:
-    """The loop for sockets of this thread.
+    """The event loop for sockets of this thread.
 
-    Where gevent has patched the process it is gevent's. Elsewhere one native thread
+    If gevent has patched the process, it is gevent's loop. Otherwise one native thread
     serves the whole process; it starts with the first call in each process.
 
-    :raises RuntimeError: the system has no thread left.
+    :raises RuntimeError: the system cannot start another thread.
     """
     if is_cooperative():
         loop: EventLoop = gevent.get_hub().loop
@@ -81,7 +84,7 @@ _Callbacks = tuple[Callable[[], object] | None, Callable[[], object] | None]
 class _NativeLoop:
     """One thread that waits for all sockets.
 
-    epoll and kqueue take new sockets from other threads while it waits.
+    With epoll and kqueue, other threads can add sockets while it waits.
     """
 
     def __init__(self) -> None:
@@ -95,7 +98,7 @@ class _NativeLoop:
     def watch(
         self, descriptor: int, event: int, callback: Callable[[], object] | None
     ) -> None:
-        """Set, or with ``None`` remove, what is called for one event of a socket."""
+        """Set the function to call for one event of a socket; ``None`` removes it."""
         with self._lock:
             key = self._selector.get_map().get(descriptor)
             reader, writer = key.data if key is not None else (None, None)
@@ -122,7 +125,9 @@ class _NativeLoop:
                         try:
                             callback()
                         except Exception:
-                            _log.exception("Serving a socket failed")
+                            _log.exception(
+                                "An unexpected error occurred while serving a socket"
+                            )
 
 
 _lock = native_lock()
@@ -138,7 +143,7 @@ def _native_loop() -> _NativeLoop:
 
 
 def _forget_loop() -> None:
-    """In a child that was forked: its parent's thread is not there."""
+    """Forget the parent's loop in a forked child, which does not have its thread."""
     global _lock, _loop
     _lock = native_lock()
     _loop = None

@@ -1,9 +1,9 @@
-"""Event loops of a process that gevent has patched: the main thread's and one more.
+"""The event loops of a process that gevent has patched: the main thread's and one more.
 
-Sockets and sleeps there need the event loop of the thread that uses them. A native
-thread that made one would leave it behind when it ends: three descriptors for a thread
-that sent one event to Redis (measured). So the work of all native threads that needs a
-loop is done by one more thread, whose loop runs for as long as the process.
+Sockets and sleeps in such a process need the event loop of the thread that uses them. A
+native thread that made its own loop would leak it when it ends: three descriptors for a
+thread that sent one event to Redis (measured). One additional thread therefore does all
+work of native threads that needs a loop. Its loop runs as long as the process.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .native import is_cooperative, native_lock, start_thread, thread_id
 
 _Answer = TypeVar("_Answer")
 
-# Modules are imported by the main thread; a fork keeps its identity.
+# The main thread imports this module. A forked process keeps the thread's id.
 _main_thread = thread_id()
-# The loop's thread has nothing to do by itself.
+# How long the additional thread sleeps at a time while its greenlets do the work.
 _IDLE_SECONDS = 3_600.0
 
 
@@ -53,9 +53,10 @@ _loop_thread: _LoopThread | None = None
 
 
 def has_loop() -> bool:
-    """Whether this thread may wait by an event loop.
+    """Whether this thread may wait in the way that gevent does.
 
-    True for every thread of a process that gevent has not patched: there is no need.
+    ``True`` for every thread of a process that gevent has not patched, because waiting
+    there needs no event loop.
     """
     if not is_cooperative():
         return True
@@ -68,8 +69,8 @@ def has_loop() -> bool:
 def current_loop() -> Any:
     """The event loop of this thread, to which its sockets belong.
 
-    ``None`` where gevent has not patched the process, so that sockets belong to no
-    thread, and in native threads, which have none.
+    ``None`` in a process that gevent has not patched, where sockets belong to no
+    thread, and in native threads without a loop.
     """
     return gevent.get_hub().loop if is_cooperative() and has_loop() else None
 
@@ -83,12 +84,12 @@ def spawn_on_loop(function: Callable[..., object], *args: object) -> None:
 
 
 def run_on_loop(function: Callable[..., _Answer], *args: object) -> _Answer:
-    """Run a function where it may wait by an event loop, and wait for it.
+    """Run a function in a thread that has an event loop, and wait until it returns.
 
-    A native thread is blocked as a whole meanwhile, as native threads are.
+    This blocks the whole thread if it is a native thread without a loop.
 
-    :returns: what the function returns.
-    :raises BaseException: whatever the function raises.
+    :returns: the result of the function.
+    :raises BaseException: the error that the function raises.
     """
     if has_loop():
         return function(*args)
@@ -115,7 +116,7 @@ def run_on_loop(function: Callable[..., _Answer], *args: object) -> _Answer:
 def _get_loop_thread() -> _LoopThread:
     global _loop_thread
     with _lock:
-        # A fork has the main thread only.
+        # A forked process has only the main thread.
         if _loop_thread is None or _loop_thread.pid != os.getpid():
             _loop_thread = _LoopThread()
         return _loop_thread

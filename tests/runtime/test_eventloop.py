@@ -92,7 +92,7 @@ def test_a_callback_that_fails_is_logged_and_the_loop_goes_on(
     theirs.send(b"one")
     eventually(lambda: len(calls) == 2)
     watcher.close()
-    assert "Serving a socket failed" in caplog.text
+    assert "An unexpected error occurred while serving a socket" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -27,5 +27,5 @@ __all__ = [
 
 
 def handed_off_class() -> type[HandedOffConnection]:
-    """The class of handed-off connections in this process."""
+    """The class to use for handed-off connections in this process."""
     return HandedOffConnection if is_cooperative() else ThreadedConnection

@@ -32,7 +32,7 @@ from .pending import CHUNK_BYTES, Pending
 
 
 class Owner(Protocol):
-    """What a connection needs of the hub."""
+    """The methods of the hub that a connection calls."""
 
     def unregister(
         self, connection: Connection, reason: str, delivered: Position | None
@@ -69,7 +69,7 @@ class Limits:
 class ConnectionState(StrEnum):
     """The states of a connection."""
 
-    #: It was made, and its opening bytes are not loaded yet.
+    #: Its opening bytes are not loaded yet.
     NEW = "new"
     #: All bytes have been written.
     OPEN = "open"
@@ -83,7 +83,7 @@ class ClientEnd(StrEnum):
 
     #: With TCP's FIN: the client had received all bytes that TCP has acknowledged.
     CLOSED = "closed"
-    #: With a reset, or in an unknown way.
+    #: With a TCP reset, or in an unknown way.
     BROKEN = "broken"
 
 
@@ -104,7 +104,7 @@ class Batch:
         self.last = entries[-1].position
         self.frame = b"".join([entry.frame for entry in entries])
         self.size = len(self.frame)
-        #: The newest entry that is in a mailbox.
+        #: The position of the newest entry that is in a mailbox.
         self.mail = newest_mail(entries)
 
     def after(self, cursor: Position) -> Batch | None:
@@ -165,11 +165,11 @@ class Connection(ABC):
         self.groups = groups
         #: Joins and leaves up to this position have been applied to the groups.
         self.groups_at: Position = START
-        #: The client has, or will be written, all entries up to this position.
+        #: All entries up to this position have been written, or wait to be written.
         self.cursor: Position = START
         #: The number of the registry's slot that holds this connection.
         self.slot = 0
-        #: The numbers of events and bytes that were written or wait to be.
+        #: The numbers of events and bytes that have been written, or wait to be.
         self.events = 0
         self.bytes = 0
         #: When it opened and when it was last written to, on the monotonic clock.
@@ -194,7 +194,7 @@ class Connection(ABC):
 
     @property
     def user_id(self) -> str | None:
-        """The user's id."""
+        """The user's id; ``None`` for an anonymous stream."""
         channel = self.user_channel
         return None if channel is None else channel_member(channel)
 
@@ -213,7 +213,7 @@ class Connection(ABC):
         cursor: Position,
         lost: Position | None = None,
     ) -> None:
-        """Take the bytes that the client gets first; :meth:`begin` writes them.
+        """Set the bytes that the client gets first; :meth:`begin` writes them.
 
         Called under the registry's lock, so nothing is written here. The replay does
         not count against ``pending_bytes``: its frames are in memory already, and a
@@ -224,7 +224,7 @@ class Connection(ABC):
         :param end: bytes after the replay.
         :param cursor: entries up to this position are not delivered again.
         :param lost: the newest event that the user's mailbox has dropped before it was
-            delivered; the opening bytes tell the client.
+            delivered; the opening bytes tell the client of the gap.
         """
         pending = Pending(self._limits.pending_bytes)
         frames = [entry.frame for entry in replay]
@@ -246,7 +246,7 @@ class Connection(ABC):
 
     @abstractmethod
     def begin(self) -> None:
-        """Start writing the loaded bytes, and watching for a client that leaves."""
+        """Start writing the loaded bytes, and noticing when the client leaves."""
 
     def deliver(self, batch: Batch) -> None:
         """Write those entries of a batch that are new to the client."""
@@ -316,8 +316,8 @@ class Connection(ABC):
     def take_delivered(self, margin: float | None = None) -> Position | None:
         """The newest mailbox event that was delivered since the last call, if any.
 
-        :param margin: seconds that must have passed since the event was written; by
-            default as many as are needed while the connection is open.
+        :param margin: seconds that must have passed since the event was written. The
+            default is the time that is needed while the connection is open.
         """
         marks = self._marks
         if not marks:
@@ -327,7 +327,7 @@ class Connection(ABC):
         return marks.take(self._acknowledged(), time.monotonic() - margin)
 
     def would_deliver_by_closing(self) -> bool:
-        """Whether the client's close would prove now that mailbox events arrived."""
+        """Whether mailbox events would count as delivered if the client closed now."""
         marks = self._marks
         if not marks or not self.is_open:
             return False
@@ -353,7 +353,10 @@ class Connection(ABC):
             owner.note_mail(self)
 
     def _closing_seconds(self) -> float:
-        """Seconds between an event and the client's close that prove its delivery."""
+        """Seconds that must lie between the writing of an event and the client's close.
+
+        The event then counts as delivered.
+        """
         return CLOSING_SECONDS
 
     @abstractmethod
@@ -363,7 +366,7 @@ class Connection(ABC):
     def close(self, reason: str, end: ClientEnd | None = None) -> None:
         """Close the connection; calling this again does nothing.
 
-        :param end: how the client has ended it, if it was the client.
+        :param end: how the client has ended it; ``None`` if the server closes it.
         """
         owner, self._owner = self._owner, None
         if owner is not None:
@@ -380,6 +383,6 @@ class Connection(ABC):
         self.close(reason)
 
     def take_on_close(self) -> Callable[[], object] | None:
-        """Remove and return the function of :meth:`call_on_close`."""
+        """Return the function that :meth:`call_on_close` has set, and forget it."""
         function, self._on_close = self._on_close, None
         return function

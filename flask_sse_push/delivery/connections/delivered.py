@@ -1,8 +1,9 @@
-"""Which mailbox events a client has been given, as far as the server can tell.
+"""Decides which mailbox events have been delivered, as far as the server can know.
 
-No client says so by itself. What counts is that the client's TCP has acknowledged an
-event's bytes, and that the stream was then left open for a moment: a page that was just
-being left has acknowledged bytes that nobody was shown.
+Clients do not report it. An event counts as delivered if the client's TCP has
+acknowledged its bytes and the stream then stayed open for a moment. The acknowledgement
+alone is not enough: while a user leaves a page, TCP still acknowledges bytes that the
+page never handles.
 """
 
 from __future__ import annotations
@@ -15,22 +16,23 @@ from ...runtime.concurrency import native_lock
 
 #: Seconds for which a stream must stay open after an event was written.
 SETTLE_SECONDS: Final = 2.0
-#: Seconds between two writes of which the second shows that the first has arrived,
-#: where the server keeps its socket to itself. To a client that is gone the first write
-#: still succeeds; its TCP answers with a reset, and the next write fails.
+#: Seconds after which a second write that succeeds proves that the first has arrived.
+#: Used if the server gives no access to the socket. The first write to a client that
+#: has disconnected still succeeds; TCP answers with a reset, and the next write fails.
 ECHO_SECONDS: Final = 1.0
-#: Seconds between an event's write and the client's own end of the stream that make the
-#: event delivered: both may cross on their way. Half a second covers most ways through
-#: a proxy, whose own connection tells nothing of its client's.
+#: Seconds that must lie between the writing of an event and the client's end of the
+#: stream, because the two may cross in the network. Half a second covers most networks
+#: with a proxy, whose connection to the server does not show when its client closes.
 CLOSING_SECONDS: Final = 0.5
-#: The same without a proxy, beside the round-trip time. Chromium hands an event to a
-#: page that is being left within 10 ms; within 60 and 141 ms on a machine with 4 and 6
-#: times the load that it has cores for (measured over 1,000 navigations).
+#: The same without a proxy, in addition to the round-trip time. Chromium passes an
+#: event to a page that is being left within 10 ms; with a load average of 4 and 6 times
+#: the number of cores, within 60 and 141 ms (measured over 1,000 navigations).
 DIRECT_CLOSING_SECONDS: Final = 0.15
-#: Seconds more for what a stream opens with, while the page is still loading.
+#: Additional seconds for the events at the start of a stream, when the page may still
+#: be loading.
 OPENING_SECONDS: Final = 0.1
 
-# One for all, because a connection has no room for its own: it is held for some tens of
+# All connections share one lock, to save memory. It is held for some tens of
 # nanoseconds.
 _lock = native_lock()
 
@@ -41,8 +43,9 @@ class Marks:
     __slots__ = ("_marks",)
 
     def __init__(self) -> None:
-        # Of each: how many bytes had been written with it, when, and its position.
-        # Every user's connection has one, and an empty deque takes 600 bytes more.
+        # For each event: the number of bytes of the stream up to its end, the time when
+        # it was written, and its position. A list, because every user's connection has
+        # one, and an empty deque takes 600 bytes more.
         self._marks: list[tuple[int, float, Position]] = []
 
     def __bool__(self) -> bool:
@@ -52,7 +55,7 @@ class Marks:
         """Note an event that was written.
 
         :param written: bytes of the stream up to the event's end.
-        :param now: the moment, on the monotonic clock.
+        :param now: the time of the write, on the monotonic clock.
         """
         with _lock:
             self._marks.append((written, now, position))
@@ -66,11 +69,12 @@ class Marks:
             return written <= acknowledged and time <= before
 
     def take(self, acknowledged: int, before: float) -> Position | None:
-        """Forget the events that have been delivered.
+        """Remove the events that have been delivered.
 
-        :param acknowledged: bytes of the stream that the client's TCP has.
-        :param before: only events that were written up to this moment count.
-        :returns: the newest of them, ``None`` if there is none.
+        :param acknowledged: bytes of the stream that the client's TCP has acknowledged.
+        :param before: only events that were written up to this time, on the monotonic
+            clock, count as delivered.
+        :returns: the newest of them; ``None`` if there is none.
         """
         with _lock:
             count = 0

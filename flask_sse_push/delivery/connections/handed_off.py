@@ -2,7 +2,7 @@
 
 Nothing of the request stays in memory: no greenlet, thread, environ or context. A
 connection is one small object, a raw socket and a watcher that notices when the client
-leaves.
+disconnects.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class HandedOffConnection(Connection):
 
     The constructor writes nothing.
 
-    :param taken: the socket; nobody else reads, writes or closes it any more.
-    :param head: the head of the response, up to the empty line.
+    :param taken: the client's socket, which the connection owns from now on.
+    :param head: the head of the response, up to and including the empty line.
     """
 
     __slots__ = ("_head", "_reader", "_socket", "_writer")
@@ -88,7 +88,7 @@ class HandedOffConnection(Connection):
         try:
             sent = self._socket.send(chunk)
         except OSError:
-            # If the client is gone, the watcher notices.
+            # If the client has disconnected, the watcher notices it.
             sent = 0
         if sent < len(chunk):
             pending.put_back(chunk[sent:])
@@ -186,7 +186,7 @@ class HandedOffConnection(Connection):
 
 
 def _round_trip_seconds(connected: _socket.socket) -> float:
-    """The smoothed round-trip time of TCP, 0 on a Unix socket."""
+    """The smoothed round-trip time of TCP, in seconds; 0 on a Unix socket."""
     if _TCP_INFO is None or connected.family not in _TCP:
         return 0.0
     try:
@@ -201,7 +201,7 @@ def _round_trip_seconds(connected: _socket.socket) -> float:
 def _unacknowledged(connected: _socket.socket) -> int:
     """Bytes in the kernel that the peer has not acknowledged (Linux, ``SIOCOUTQ``).
 
-    On a Unix socket: bytes that the peer has not read, and what they cost.
+    On a Unix socket: the kernel memory of the bytes that the peer has not read.
     """
     answer = array.array("i", [0])
     fcntl.ioctl(connected, termios.TIOCOUTQ, answer)

@@ -1,4 +1,4 @@
-"""The head of a response: as a server has written it, and as a stream begins."""
+"""Parses the head of a response that a server wrote, and encodes that of a stream."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FRAMING: Final = frozenset(
 
 
 def parse_head(head: bytes) -> tuple[str, list[tuple[str, str]]] | None:
-    """Status and headers of what a server wrote, ``None`` if that is no whole head."""
+    """The status and headers that a server wrote; ``None`` if they are incomplete."""
     lines, end, _ = head.partition(b"\r\n\r\n")
     first, *rest = lines.decode("latin-1").split("\r\n")
     protocol, _, status = first.partition(" ")
@@ -39,11 +39,11 @@ def parse_head(head: bytes) -> tuple[str, list[tuple[str, str]]] | None:
 def encode_head(
     protocol: str, status: str, headers: Iterable[tuple[str, str]]
 ) -> bytes:
-    """The head of a stream that ends with its connection.
+    """The head of a stream that ends when its connection closes.
 
     :param protocol: ``HTTP/1.0`` or ``HTTP/1.1``.
     :param status: such as ``"200 OK"``.
-    :param headers: the response's; those that frame it are replaced.
+    :param headers: those of the response; the headers about framing are replaced.
     """
     fields = "".join(
         [

@@ -1,4 +1,4 @@
-"""Frames that wait for a client which reads more slowly than events arrive."""
+"""Frames that wait because a client reads more slowly than events arrive."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Pending:
 
     @property
     def unwritten(self) -> int:
-        """Bytes that were appended and not taken, those that were replaced included."""
+        """Bytes that were appended and not taken, replaced ones included."""
         return self.size + self._replaced
 
     @property
@@ -62,7 +62,11 @@ class Pending:
                 self.size += len(entry.frame)
 
     def append(self, frame: bytes, entries: Sequence[Entry]) -> None:
-        """Append the entries whose joined frames are ``frame``; if none, the bytes."""
+        """Append entries, or bytes that are not an entry.
+
+        :param frame: the bytes, or the entries' joined frames.
+        :param entries: empty for bytes that are not an entry.
+        """
         if entries:
             self.add_entries(entries)
         else:

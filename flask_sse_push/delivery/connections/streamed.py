@@ -11,24 +11,25 @@ from .base import ClientEnd, Connection, Limits, Owner
 from .delivered import CLOSING_SECONDS, ECHO_SECONDS
 from .pending import Pending
 
-# Seconds between two looks whether the client is still there. A thread that is held for
-# nobody is missed sooner than a greenlet, and a look that writes costs more.
+# Seconds between two checks whether the client is still connected. They are short for
+# threads, because a server has few of them. A check that writes a comment costs more.
 _THREAD_LOOKS, _GREENLET_LOOKS, _PROBES = 0.25, 2.0, 2.0
-# What is written to find out that nobody reads.
+# Writing it fails if the client has disconnected.
 _PROBE = encode_comment()
 
 
 class StreamedConnection(Connection):
     """A response body. The server's greenlet or thread waits in ``__next__``.
 
-    :param client_end: tells how the client has ended its connection, if the server lets
-        that be known; it is asked regularly.
-    :param probes: whether to write a comment now and then where it does not: the server
-        ends the stream when it cannot be written.
+    :param client_end: called regularly; returns how the client has ended its
+        connection, or ``None``. Leave it out if the server gives no access to the
+        socket.
+    :param probes: whether to write a comment every 2 seconds if there is no
+        ``client_end``. The server ends the stream when it cannot write the comment.
     :param on_left: called when the server's thread is free again.
     """
 
-    # Delivery is certain as soon as a later write has succeeded.
+    # No further wait is needed: a later write that succeeds proves the delivery.
     _settle_seconds = 0.0
 
     __slots__ = (
@@ -59,9 +60,10 @@ class StreamedConnection(Connection):
         self._lock = native_lock()
         self._wakeup = make_wakeup()
         self._finished: Pending | None = None
-        # The bytes of the stream that have arrived for certain, and an earlier write
-        # (bytes of the stream up to its end, and its time) that a later one confirms.
+        # The number of bytes that are known to have arrived.
         self._certain = 0
+        # An earlier write that a later one will confirm: the number of bytes of the
+        # stream up to its end, and its time on the monotonic clock.
         self._taken: tuple[int, float] | None = None
 
     def begin(self) -> None:
@@ -89,16 +91,16 @@ class StreamedConnection(Connection):
         return self._certain
 
     def _closing_seconds(self) -> float:
-        # The client may have closed just after the last look.
+        # The client may have closed its connection just after the last check.
         return CLOSING_SECONDS + _pause()
 
     def _written(self) -> int:
-        """Bytes that the server has taken."""
+        """The number of bytes that the server has taken."""
         pending = self._pending or self._finished
         return self.bytes - (pending.unwritten if pending else 0)
 
     def _note_written(self) -> None:
-        """Note that the server asks for more: it has written all that it took."""
+        """Note that the server has written what it took, since it asks for more."""
         written = self._written()
         if not written:
             return
@@ -133,7 +135,7 @@ class StreamedConnection(Connection):
         raise StopIteration
 
     def _wait(self) -> None:
-        """Wait until there is something to do, and look after the client meanwhile."""
+        """Wait until there is something to do, or until the client must be checked."""
         if self._client_end is not None:
             if not self._wakeup.wait(_pause()):
                 self.end_if_abandoned()
@@ -141,7 +143,10 @@ class StreamedConnection(Connection):
             self.send(_PROBE, time.monotonic())
 
     def end_if_abandoned(self) -> bool:
-        """End the stream if its client is known to have left; returns whether it is."""
+        """End the stream if its client has left.
+
+        :returns: whether it has, as far as is known.
+        """
         end = self._client_end() if self._client_end is not None else None
         if end is None:
             return False
@@ -153,17 +158,17 @@ class StreamedConnection(Connection):
         return True
 
     def leave_thread(self) -> None:
-        """Say that the server's thread is free again; once is enough."""
+        """Report that the server's thread is free again; may be called twice."""
         if self._on_left is not None:
             self._on_left(self)
 
     def close(self, reason: str | None = None, end: ClientEnd | None = None) -> None:
-        """Close the connection; the server calls this, with no reason, at the end."""
+        """Close the connection. The server calls this at the end, without a reason."""
         if reason is None:
             self.leave_thread()
         super().close(reason or "gone", end)
 
 
 def _pause() -> float:
-    """Seconds between two looks whether the client is still there."""
+    """Seconds between two checks whether the client is still connected."""
     return _GREENLET_LOOKS if is_cooperative() else _THREAD_LOOKS

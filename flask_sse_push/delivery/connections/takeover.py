@@ -1,8 +1,9 @@
-"""Taking a client's socket over from the server that has accepted it.
+"""Takes a client's socket over from the server that has accepted it.
 
-The server keeps a socket, but another one: a stand-in, whose far end throws away what
-comes. What the server still does, such as writing a head, shutting down and closing,
-harms nobody, and its thread or greenlet goes on to the next request.
+The server gets another socket in exchange, a stand-in. What the server writes to the
+stand-in is discarded, so that it can write the head of a response, shut the socket down
+and close it without any effect on the client. Its thread or greenlet then serves the
+next request.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from ...runtime.concurrency import is_cooperative
 from ...runtime.eventloop import READ, event_loop
 from .base import ClientEnd
 
-# Servers that use select(), such as waitress, need descriptors below 1,024: what is
-# taken from them goes above, where the limit on open files allows.
+# Servers that use select(), such as waitress, need descriptors below 1,024. Sockets
+# that are taken over get higher ones, if the limit on open files allows it.
 _LOWEST_DESCRIPTOR: Final = 1024
-# gevent.pywsgi, cheroot and wsgiref, which read a request from its socket's file.
+# gevent.pywsgi, cheroot and wsgiref read requests from a file object of the socket.
 _READ_FROM_FILES: Final = ("gevent/", "Cheroot/", "WSGIServer/")
-# Modes of uWSGI in which an event loop of its own has the socket, and TLS.
+# uWSGI options with which it uses the socket in its own event loop, or with TLS.
 _UNFIT_UWSGI: Final = ("async", "gevent", "https-socket")
-# As much of a server's head as is looked at; most are a few hundred bytes.
+# The most bytes of a response head that are read; most heads have a few hundred.
 _HEAD_BYTES: Final = 64 * 1024
-# Any byte that is not empty makes every server write its head.
+# A body that is not empty makes every server write the head of the response.
 _FILLER: Final = b"\n"
-# The system's own: it does not switch to another greenlet.
+# Not gevent's replacement, which would switch to another greenlet.
 _poll: Final = gevent.monkey.get_original("select", "poll")
 _BROKEN: Final = select.POLLERR | select.POLLNVAL
 _GONE: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | _BROKEN
@@ -49,12 +50,13 @@ _PROXIED: Final = (
 
 
 def find_socket(environ: Mapping[str, Any]) -> Any | None:
-    """The client's socket, if the server shows one that can be taken over.
+    """The client's socket, if the server gives access to it and it can be taken over.
 
-    It must carry plain HTTP/1.x: under TLS or HTTP/2 the bytes are the server's affair.
+    The connection must use plain HTTP/1.x. With TLS or HTTP/2, only the server can
+    encode what is sent to the client.
 
-    :returns: gevent's where gevent has patched the process, else the standard library's
-        or, from uwsgi, a file descriptor.
+    :returns: a socket of gevent if gevent has patched the process, else one of the
+        standard library; with uWSGI, a file descriptor. ``None`` if there is none.
     """
     if environ.get("SERVER_PROTOCOL") not in ("HTTP/1.1", "HTTP/1.0"):
         return None
@@ -65,9 +67,9 @@ def find_socket(environ: Mapping[str, Any]) -> Any | None:
 
 
 def is_direct(environ: Mapping[str, Any]) -> bool:
-    """Whether the socket's peer is the client itself and not a proxy, as far as seen.
+    """Whether the socket's peer is, as far as is known, the client and not a proxy.
 
-    uWSGI's own router adds no header, so its workers never count.
+    Always ``False`` with uWSGI, because its own HTTP router adds no header.
     """
     return "uwsgi.version" not in environ and not any(
         header in environ for header in _PROXIED
@@ -75,10 +77,12 @@ def is_direct(environ: Mapping[str, Any]) -> bool:
 
 
 def client_end(environ: Mapping[str, Any]) -> Callable[[], ClientEnd | None] | None:
-    """A function that tells how the client has ended its connection, if known.
+    """Make a function that checks whether the client has ended its connection.
 
-    It can be known, under TLS as well, where the server shows the socket. The function
-    returns ``None`` while the client is there.
+    The function returns ``None`` while the client is connected, and never waits.
+
+    :returns: ``None`` if the server gives no access to the socket. Access is enough
+        even with TLS, because no bytes are read.
     """
     shown = _shown_socket(environ)
     if shown is None:
@@ -114,7 +118,7 @@ def _shown_socket(environ: Mapping[str, Any]) -> Any | None:
 
 def _uwsgi_descriptor() -> int | None:
     uwsgi: Any = sys.modules.get("uwsgi")
-    # Without threads nothing of Python runs between two requests.
+    # Without threads, uWSGI runs no Python code between two requests.
     if uwsgi is None or not uwsgi.has_threads:
         return None
     if any(option in uwsgi.opt for option in _UNFIT_UWSGI):
@@ -124,7 +128,7 @@ def _uwsgi_descriptor() -> int | None:
 
 
 def is_gunicorns_own(start_response: Callable[..., Any]) -> bool:
-    """Whether it is gunicorn's response itself, with nothing wrapped around it."""
+    """Whether this is gunicorn's own ``start_response``, not one of a middleware."""
     response = getattr(start_response, "__self__", None)
     return (
         hasattr(response, "headers_sent")
@@ -136,10 +140,11 @@ def is_gunicorns_own(start_response: Callable[..., Any]) -> bool:
 def tell_gunicorn(
     start_response: Callable[..., Any], status: str, headers: list[tuple[str, str]]
 ) -> None:
-    """Tell gunicorn that the answer is written: it logs the access and goes on.
+    """Tell gunicorn that the response is written: it logs the request and goes on.
 
-    :param start_response: one that :func:`is_gunicorns_own` has approved. It refuses
-        headers that it cannot send.
+    gunicorn raises an error for headers that it cannot send.
+
+    :param start_response: one for which :func:`is_gunicorns_own` is true.
     """
     start_response(status, headers)
     response = start_response.__self__  # type: ignore[attr-defined]
@@ -149,12 +154,12 @@ def tell_gunicorn(
 
 
 def take(found: Any) -> _socket.socket:
-    """Take a socket whose server has been told that the answer is written.
+    """Take a socket over after :func:`tell_gunicorn`.
 
-    :param found: what :func:`find_socket` has found.
+    :param found: the result of :func:`find_socket`.
     """
     if type(found) is gevent.socket.socket:
-        # gunicorn closes it and does no more: it needs no stand-in.
+        # gunicorn only closes it now, so it needs no stand-in.
         return _detach(found)
     taken, far_end = _exchange(found)
     far_end.close()
@@ -162,9 +167,12 @@ def take(found: Any) -> _socket.socket:
 
 
 def _exchange(found: Any) -> tuple[_socket.socket, _socket.socket]:
-    """Take a socket, and leave the server a stand-in; returns its far end as well.
+    """Take a socket over, and give the server a stand-in for it.
 
-    The server reads an end of file from the stand-in, and what it writes goes nowhere.
+    The server reads an end of file from the stand-in. The bytes that it writes arrive
+    at the far end of the stand-in.
+
+    :returns: the client's socket, and the far end of the stand-in.
     """
     far_end, stand_in = _socket.socketpair()
     far_end.shutdown(socket.SHUT_WR)
@@ -185,7 +193,7 @@ def _exchange(found: Any) -> tuple[_socket.socket, _socket.socket]:
 
 
 def _drain(far_end: _socket.socket) -> None:
-    """Read what the server still writes until it closes the stand-in, then close."""
+    """Discard what the server writes to the stand-in, until it closes it."""
     watcher = event_loop().io(far_end.fileno(), READ)
 
     def read() -> None:
@@ -205,8 +213,8 @@ def _drain(far_end: _socket.socket) -> None:
 
 def _detach(found: gevent.socket.socket) -> _socket.socket:
     family, kind, proto = found.family, found.type, found.proto
-    # The server's own detach() ends its watchers as well. A dup() of the number would
-    # leave libev's registration of it behind.
+    # gevent's detach() also closes the watchers of the socket. After a dup() of the
+    # descriptor, libev would still have it registered.
     return _socket.socket(family, kind, proto, fileno=found.detach())
 
 
@@ -219,15 +227,15 @@ def _duplicate(descriptor: int) -> int:
 class Handover:
     """The body of a response whose socket is taken over as the server writes it.
 
-    Works with every server that shows its socket, and with whatever has wrapped the
-    application: the socket is exchanged when the server asks for the first bytes, so
-    that the server writes its head, with all that was added to it on the way, to the
-    stand-in, where it is read.
+    This works with every server that gives access to the socket, and with any
+    middleware. The socket is exchanged when the server asks for the first bytes of the
+    body. The server then writes the head of the response, with the headers that
+    middleware has added, to the stand-in, from which it is read.
 
-    :param found: what :func:`find_socket` has found.
-    :param finish: given the socket and the head that the server wrote, empty if none
-        came; both are its own then.
-    :param on_close: called at the end of the request if nothing was taken.
+    :param found: the result of :func:`find_socket`.
+    :param finish: called with the client's socket, which it then owns, and the head
+        that the server wrote; the head is empty if the server wrote none.
+    :param on_close: called at the end of the request if the socket was not taken over.
     """
 
     def __init__(
@@ -265,7 +273,7 @@ class Handover:
         raise StopIteration
 
     def close(self) -> None:
-        """The end of the request: the server calls it."""
+        """End the request. The server calls this."""
         self._finish = None
         taken, self._taken = self._taken, None
         if taken is not None:

@@ -1,4 +1,4 @@
-"""A handed-off socket in a process with threads: several of them share it."""
+"""Handed-off connections in a process with native threads, which share them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from .handed_off import HandedOffConnection
 
 
 class ThreadedConnection(HandedOffConnection):
-    """One thread at a time: fan-out, heartbeat, event loop or request.
+    """A handed-off connection that one thread at a time can use.
 
-    The lock may be taken before the registry's, never after it. Loading needs none:
-    nobody else knows the connection yet.
+    The threads are those of the fan-out, the heartbeat, the event loop and requests.
+    The connection's lock may be taken before the registry's lock, but never while the
+    registry's lock is held. ``load`` does not take it, because no other thread has the
+    connection yet.
     """
 
     __slots__ = ("_lock",)
@@ -58,7 +60,7 @@ class ThreadedConnection(HandedOffConnection):
             super().say_closing(reason)
 
     def take_delivered(self, margin: float | None = None) -> Position | None:
-        # Under the lock no bytes are counted that have not been written.
+        # Without the lock, bytes could count as written that are only about to be.
         with self._lock:
             return super().take_delivered(margin)
 
@@ -71,7 +73,7 @@ class ThreadedConnection(HandedOffConnection):
             super().close(reason, end)
 
     def _write(self, frame: bytes, entries: Sequence[Entry]) -> None:
-        # It may have been closed while the writer waited for the lock.
+        # The connection may have closed while this thread waited for the lock.
         if self.is_open:
             super()._write(frame, entries)
 

@@ -1,4 +1,4 @@
-"""The log in Redis or Valkey, which all processes and machines share."""
+"""The event log in Redis or Valkey, which all processes and machines share."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ __all__ = ["RedisBackend"]
 
 
 class RedisBackend(Backend):
-    """One stream is the log. Nothing is connected before it is needed.
+    """The backend that keeps the event log in one stream of a Redis or Valkey server.
 
-    A command waits one second at most for a connection and one for its answer, unless
-    the URL's ``socket_connect_timeout`` and ``socket_timeout`` say otherwise.
+    It opens no connection before one is needed. A command waits at most one second for
+    a connection and one second for its answer, unless the URL has the options
+    ``socket_connect_timeout`` and ``socket_timeout``.
 
     :raises ConfigError: the URL is wrong.
     """

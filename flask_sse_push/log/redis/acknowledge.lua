@@ -1,11 +1,11 @@
 -- Removes events from mailboxes, from each up to and including a position.
 --
--- KEYS: mailboxes, each followed by the key that holds the id of the newest entry that
--- this mailbox has dropped.
--- ARGV: the name of an entry's nonce, then for each mailbox the position and the first
--- position that stays.
--- Answers how many events were removed. An event that was written twice, its first
--- answer lost, goes with its repeat and counts once.
+-- KEYS: for each mailbox, its key and the key with the id of the newest entry that it has
+-- dropped.
+-- ARGV: the name of the field with an entry's nonce; then for each mailbox the position,
+-- and the first position to keep.
+-- Returns the number of events removed. If an event was written twice because an answer was
+-- lost, both entries are removed and count as one.
 local function nonce(entry)
   for i = 1, #entry[2], 2 do
     if entry[2][i] == ARGV[1] and entry[2][i + 1] ~= "" then return entry[2][i + 1] end

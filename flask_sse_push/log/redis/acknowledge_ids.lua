@@ -1,11 +1,12 @@
 -- Removes single events from a mailbox.
 --
--- KEYS: the mailbox, and the id of the newest entry that it has dropped.
--- ARGV: the name of an entry's nonce, then the positions.
--- Answers how many events were removed. An event that was written twice, its first
--- answer lost, goes with its repeat and counts once.
+-- KEYS: the mailbox, and the key with the id of the newest entry that it has dropped.
+-- ARGV: the name of the field with an entry's nonce; then the positions.
+-- Returns the number of events removed. If an event was written twice because an answer was
+-- lost, both entries are removed and count as one.
 --
--- Whoever acknowledges an event has been told of the entries that were dropped before it.
+-- A client that acknowledges an event was already told of the gap before it, so the id of a
+-- dropped entry is deleted if that entry is older.
 local function nonce(entry)
   for i = 1, #entry[2], 2 do
     if entry[2][i] == ARGV[1] and entry[2][i + 1] ~= "" then return entry[2][i + 1] end

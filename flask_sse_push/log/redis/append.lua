@@ -1,19 +1,20 @@
--- Appends events to the log, each also to its user's mailbox if it has one, and to what is
--- retained on its channel if it has a key.
+-- Appends events to the event log, to mailboxes and to the retained events of channels.
 --
--- KEYS: the log, then for events as they need it: a mailbox, and the id of the newest entry
--- that it has dropped; what is retained on a channel, the ids of it by key, and the marker
--- that something is retained.
--- ARGV: entries the log keeps, entries and milliseconds a mailbox keeps, keys of a channel
--- and milliseconds for which their events are retained, the names of the fields with the
--- nonce and with the key, how many fields an entry has, and their names; then for each
--- event the number of its mailbox among KEYS (0: none), that of what is retained on its
--- channel (0: it is not), and what its fields hold.
--- Answers the ids in the log.
+-- KEYS: the event log; then for each event that goes into a mailbox: the mailbox, and the
+-- key with the id of the newest entry that it has dropped; and for each retained event: the
+-- retained events of its channel, their ids by retain key, and the marker that anything is
+-- retained.
+-- ARGV: [1] the number of entries that the log keeps; [2], [3] the number of entries that a
+-- mailbox keeps, and for how many milliseconds; [4], [5] the number of retain keys of a
+-- channel, and the milliseconds for which their events are kept; [6], [7] the names of the
+-- fields with the nonce and with the retain key; [8] the number of fields of an entry, and
+-- then their names. After them, for each event: the index in KEYS of its mailbox, and of
+-- the retained events of its channel (0 for none), and the values of its fields.
+-- Returns the ids in the event log.
 --
--- A mailbox takes the log's id. Only where the log has been lost and the clock set back,
--- so that the mailbox would refuse the id, it takes one of its own. What is retained is
--- dropped then: it is the state of another log.
+-- Entries of a mailbox have the ids of the event log. If the log was deleted and the clock
+-- set back, the mailbox refuses the id; the entry then gets an id made by the server. In
+-- this case retained events are deleted, because they belong to the previous log.
 local size = tonumber(ARGV[8])
 local fields, ids = {}, {}
 for n = 1, size do fields[2 * n - 1] = ARGV[8 + n] end
@@ -27,8 +28,8 @@ end
 local function retain(number, id)
   local stream, ids_by_key = KEYS[number], KEYS[number + 1]
   local nonce, key = content(fields, ARGV[6]), content(fields, ARGV[7])
-  -- The id of the key's newest event, and the nonces of its last ones: a retry that comes
-  -- after a newer event must not replace that one.
+  -- The id of the key's newest event, and the nonces of its last events: an event that is
+  -- appended again must not replace a newer one.
   local known = redis.call("HGET", ids_by_key, key)
   known = known and cjson.decode(known) or {}
   for n = 2, #known do

@@ -1,4 +1,4 @@
-"""Events as entries of a stream: the names of the fields, and what is in them."""
+"""Converts events into entries of a Redis stream, and entries into events."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 from ...events import Event, Position, parse_id
 
-# The only place that spells the names of the fields; scripts are told them.
+# The names of the fields are defined only here; scripts get them as arguments.
 _CHANNEL, _NAME, _DATA = b"c", b"e", b"d"
 NONCE, _KEEP, _COALESCE, RETAIN = b"n", b"s", b"k", b"r"
-#: The names of the fields, all of which an entry has, in this order.
+#: The names of the fields. Each entry has all of them, in this order.
 FIELDS = (_CHANNEL, _NAME, _DATA, NONCE, _KEEP, _COALESCE, RETAIN)
 
-# More entries than one millisecond can have; ids hold no more than 16 digits.
+# The last sequence number within a millisecond: the numbers have at most 16 digits.
 _LAST_IN_MS = 10**16 - 1
 
 
-# Where an event is kept: nowhere, in the history, or also in a mailbox.
+# The values of the field that says where an event is kept, by (store, mailbox): "0" for
+# nowhere, "h" for the history only, "1" for the history and a mailbox.
 _KEPT = {
     (False, False): "0",
     (False, True): "0",
@@ -26,7 +27,7 @@ _KEPT = {
 
 
 def encode(event: Event) -> tuple[str, ...]:
-    """What the fields of an event hold, in the order of their names."""
+    """The values of an event's fields, in the order of ``FIELDS``."""
     return (
         event.channel,
         event.name,
@@ -39,13 +40,15 @@ def encode(event: Event) -> tuple[str, ...]:
 
 
 def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
-    """An entry of a stream. Anybody may have written it: nothing is assumed.
+    """The position and event of an entry, which any program may have written.
 
-    :raises ValueError: it is no event.
+    :param id: the id of the entry.
+    :param fields: names and values of its fields, alternating.
+    :raises ValueError: the entry is not an event of this package.
     """
     position = parse_id(id.decode())
     if position is None:
-        raise ValueError("the id cannot be read")
+        raise ValueError("the id is not the id of an event")
     contents = dict(zip(fields[::2], fields[1::2], strict=False))
     kept = contents.get(_KEEP)
     try:
@@ -65,12 +68,12 @@ def decode(id: bytes, fields: Sequence[bytes]) -> tuple[Position, Event]:
 
 
 def before(position: Position) -> Position:
-    """The last position before one."""
+    """The last position before the given one."""
     ms, seq = position
     return (ms, seq - 1) if seq else (ms - 1, _LAST_IN_MS)
 
 
 def position_of(id: bytes) -> Position:
-    """The position an id of a stream names."""
+    """The position of an entry with this id."""
     ms, _, seq = id.partition(b"-")
     return int(ms), int(seq)

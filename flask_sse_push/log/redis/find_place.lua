@@ -1,12 +1,12 @@
--- Tells a reader whether the log still has all entries after the last one it read.
+-- Checks whether the event log still has all entries after the last one that a reader read.
 --
--- KEYS: the log.
--- ARGV: the last position read, as milliseconds and number, and the fields of a marker:
--- names and contents by turns.
--- Answers nothing when the entry at the position is still there: all after it is, too.
--- Otherwise the first entry after it, which is the marker, appended now, where there is
--- none. Whoever comes second finds the marker of the first. A marker leaves room for a
--- position between itself and the last one read.
+-- KEYS: the event log.
+-- ARGV: the last position read, as milliseconds and sequence number; then the fields of a
+-- marker, names and values alternating.
+-- Returns nothing if the entry at the position still exists, because then all later entries
+-- do, too. Otherwise it returns the first entry after the position. If there is none, it
+-- appends the marker and returns that; other readers then find this marker. There is always
+-- a free position between the last one read and the marker.
 local at = ARGV[1] .. "-" .. ARGV[2]
 if #redis.call("XRANGE", KEYS[1], at, at) > 0 then return {} end
 local after = redis.call("XRANGE", KEYS[1], "(" .. at, "+", "COUNT", 1)

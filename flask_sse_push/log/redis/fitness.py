@@ -18,8 +18,8 @@ _SUBJECT = "backend"
 def check_server(server: Server, keys: Keys, url: str) -> Iterator[Finding]:
     """Check that a server answers, accepts writes and does not evict the event log.
 
-    :param url: as ``SSE_PUSH_BACKEND_URL``; its user, password and options are not
-        shown.
+    :param url: the URL of ``SSE_PUSH_BACKEND_URL``. The findings do not show its user,
+        password and options.
     """
     address = _address(url)
     try:
@@ -56,7 +56,8 @@ def _check_version(version: str) -> Iterator[Finding]:
     if numbers < _LEAST_VERSION:
         yield error(
             _SUBJECT,
-            f"The server has version {version or 'unknown'} of Redis's commands.",
+            f"The server has the commands of Redis {version or '(unknown version)'}, "
+            "which is too old.",
             "Use Redis 6.2 or newer, or Valkey.",
         )
 
@@ -72,19 +73,20 @@ def _check_eviction(info: dict[str, str]) -> Iterator[Finding]:
             _SUBJECT,
             f"maxmemory-policy is {policy}: the server may drop the whole event log "
             f"({when}), and clients lose events.",
-            "Set maxmemory-policy to noeviction, or use a server of its own.",
+            "Set maxmemory-policy to noeviction, or use a separate server.",
         )
     elif policy.startswith("volatile-"):
         yield warning(
             _SUBJECT,
             f"maxmemory-policy is {policy}: the server may drop mailboxes, retained "
-            f"events and who is connected ({when}), since those keys expire.",
-            "Set maxmemory-policy to noeviction, or use a server of its own.",
+            f"events and the list of connected users ({when}), because their keys have "
+            "an expiry time.",
+            "Set maxmemory-policy to noeviction, or use a separate server.",
         )
 
 
 def _fields(text: bytes | str) -> dict[str, str]:
-    """The fields of the answer to ``INFO``, which has one ``name:value`` a line."""
+    """The fields of the answer to ``INFO``, which has a ``name:value`` on each line."""
     lines = text.decode() if isinstance(text, bytes) else text
     return {
         name: value
@@ -93,6 +95,6 @@ def _fields(text: bytes | str) -> dict[str, str]:
 
 
 def _address(url: str) -> str:
-    """The URL without the parts that may be secret."""
+    """The URL without its user, password and options, which may be secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

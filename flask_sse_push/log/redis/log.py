@@ -1,4 +1,4 @@
-"""Writing the log, one stream, and with it the mailboxes."""
+"""Writes events to the event log, the mailboxes and the retained events."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _APPEND = load_script("append")
 class Log:
     """Appends events.
 
-    :param size: entries the log keeps, and up to a hundred more.
-    :param mailbox_size: entries a mailbox keeps; 0 for no mailboxes.
-    :param mailbox_seconds: how long a mailbox is kept that gets nothing more.
-    :param retained_size: keys of one channel whose newest events are retained.
-    :param retained_seconds: how long they are retained when none of them is replaced.
+    :param size: the number of entries that the event log keeps; it may keep up to a
+        hundred more.
+    :param mailbox_size: the most entries of a mailbox; 0 for no mailboxes.
+    :param mailbox_seconds: the age from which events in a mailbox are not delivered.
+    :param retained_size: the most ``retain`` keys of one channel.
+    :param retained_seconds: the age from which retained events are not delivered.
     """
 
     def __init__(
@@ -40,8 +41,8 @@ class Log:
         self._options = (
             size,
             mailbox_size,
-            # Events older than mailbox_seconds are not delivered any more. They are
-            # kept twice as long, so that a client that comes late is told of the gap.
+            # Mailboxes expire after twice this time, so that a client that comes late
+            # is told of the gap.
             int(2 * mailbox_seconds * 1000),
             retained_size,
             int(retained_seconds * 1000),
@@ -52,8 +53,9 @@ class Log:
         )
 
     def append(self, events: Sequence[Event]) -> list[Position]:
-        """Append events to the log, the mailboxes and the retained events, in one step.
+        """Append events to the event log, mailboxes and retained events, in one step.
 
+        :returns: the positions of the events.
         :raises BackendError: the server did not confirm.
         """
         keys = [self._keys.log]

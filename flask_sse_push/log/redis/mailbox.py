@@ -1,4 +1,4 @@
-"""Reading and clearing the mailboxes, which the log's writer fills."""
+"""Reads mailboxes, and removes events from them; :class:`.Log` adds the events."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _log = logging.getLogger("flask_sse_push")
 _ACKNOWLEDGE = load_script("acknowledge")
 _ACKNOWLEDGE_IDS = load_script("acknowledge_ids")
 
-# Mailboxes that one command empties: this takes some milliseconds of the server's time.
+# The most mailboxes in one command. Such a command takes the server some milliseconds.
 _AT_ONCE = 200
 
 
 class Mailbox:
-    """What users have not acknowledged: one stream for each, with the log's ids.
+    """The mailboxes: a Redis stream for each user, with the ids of the event log.
 
-    :param seconds: age from which an event is no longer given out.
-    :param marks_unread: as for :meth:`Event.at`.
+    :param seconds: the age from which events are not returned.
+    :param marks_unread: as for :meth:`.Event.at`.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Mailbox:
         self._marks_unread = marks_unread
 
     def unread(self, user_id: str, after: Position) -> Unread:
-        """A user's events after a position, each once.
+        """A user's events after a position, without duplicates.
 
         :raises BackendError: the server did not answer.
         """
@@ -53,12 +53,12 @@ class Mailbox:
             try:
                 position, event = decode(id, fields)
             except ValueError as error:
-                _log.warning("Entry %r of a mailbox is no event: %s", id, error)
+                _log.warning("Ignoring entry %r of a mailbox: %s", id, error)
                 continue
             if position < oldest:
                 lost = max(lost, position)
             else:
-                # A nonce is never as short as an id, nor is an id ever a nonce.
+                # A nonce does not equal an id: it is random text, or contains a NUL.
                 entry = event.at(position, marks_unread=self._marks_unread)
                 found.setdefault(event.nonce or format_id(position), entry)
         return Unread(list(found.values()), lost if lost > max(after, START) else None)
@@ -81,8 +81,9 @@ class Mailbox:
         return removed
 
     def acknowledge_ids(self, user_id: str, positions: Collection[Position]) -> int:
-        """Remove single events of a user; returns how many.
+        """Remove single events from a user's mailbox.
 
+        :returns: the number of events removed.
         :raises BackendError: the server did not answer.
         """
         removed: int = self._server.run(

@@ -1,10 +1,10 @@
-"""Which users come online and go offline, reported to exactly one worker.
+"""Reports which users come online and go offline, each time to exactly one worker.
 
 A sorted set holds the users who are online. The score is infinite while a user is
 connected to any worker, otherwise the time, by the server's clock, at which the user
 counts as offline. The first worker that asks after that time removes the user from the
-set and gets the report, in one step. A user who is not in the set yet is
-reported in the same way.
+set and gets the report, in one step. A user who comes online is reported in the same
+way, when the user is added to the set.
 
 The reports to a worker stay in a list until the worker confirms them, so that a lost
 answer loses no report.
@@ -23,9 +23,9 @@ from .server import Server
 
 # The most users in one call of the script.
 _MOST_USERS = 500
-# Milliseconds for which one worker alone handles the workers that have died.
+# Milliseconds during which no other worker handles the workers that have died.
 _REAPING_MS = 10_000
-# Milliseconds after which the set is dropped if no worker is left.
+# Milliseconds after which the set expires if no worker is left.
 _KEPT_MS = 86_400_000
 
 _UPDATE = load_script("update_online")
@@ -33,10 +33,10 @@ _REAP = load_script("reap_workers")
 
 
 class Online:
-    """Reports this worker's users, and gets reports about all. Not thread-safe.
+    """Reports this worker's users, and gets reports about all users. Not thread-safe.
 
     :param worker: the worker's id.
-    :param grace: seconds for which a user may be without a connection.
+    :param grace: seconds without a connection after which a user counts as offline.
     """
 
     def __init__(self, server: Server, keys: Keys, worker: str, grace: float) -> None:
@@ -45,15 +45,16 @@ class Online:
         self._worker = worker
         self._grace_ms = int(grace * 1000)
         self._tell: Tell | None = None
-        # The users of this worker; those who came or left and are not reported yet.
+        # The users of this worker, and those who came or left and are not reported yet.
         self._users: set[str] = set()
         self._came: set[str] = set()
         self._left: set[str] = set()
-        # The number of reports this worker has passed on, and whether the server knows.
+        # The number of reports that this worker has passed on, and whether the server
+        # knows this number.
         self._told = 0
         self._is_confirmed = True
-        # The last check for users who are gone, and the time of the next, on the
-        # monotonic clock.
+        # The times of the last and the next check for users who count as offline, on
+        # the monotonic clock.
         self._looked = self._next_look = 0.0
 
     def start(self, tell: Tell) -> None:
@@ -70,7 +71,7 @@ class Online:
         )
 
     def note(self, changes: Mapping[str, int]) -> None:
-        """Note how many connections users have here now."""
+        """Note how many connections users have to this worker now."""
         for user, count in changes.items():
             if count:
                 self._left.discard(user)
@@ -82,7 +83,7 @@ class Online:
                 self._left.add(user)
 
     def repeat(self) -> None:
-        """Report all users at the next update: the server may have lost them."""
+        """Report all users again at the next update: the server may have lost them."""
         self._came |= self._users
 
     def update(self, lease: float, period: float) -> None:
@@ -90,7 +91,7 @@ class Online:
 
         :param lease: seconds of silence after which a worker counts as dead.
         :param period: seconds between two checks for dead workers.
-        :raises BackendError: the server did not answer; the next call repeats it.
+        :raises BackendError: the server did not answer; the next call tries again.
         """
         while True:
             came = list(islice(self._came, _MOST_USERS))

@@ -1,4 +1,4 @@
-"""redis-py's connection pools, one for each event loop of the process."""
+"""Connection pools of redis-py, one for each event loop of the process."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from .url import Address, Target
 
 
 class _Located:
-    """A connection that asks where the server is each time it connects.
+    """A connection that looks up the server's address each time it connects.
 
-    redis-py's own connections know one address for good, and its
-    ``SentinelConnectionPool`` asks sentinels only: it follows neither a URL of several
-    hosts nor a cluster's redirection, and it does not wait for a connection that comes
-    free. This one does for all of them, in the pool that waits.
+    The connections of redis-py keep one address. Its ``SentinelConnectionPool`` asks
+    only sentinels: it supports neither several hosts in a URL nor the redirections of a
+    cluster, and it does not wait until a connection becomes free. This class supports
+    all of these, together with ``BlockingConnectionPool``.
+
+    :param locate: returns the address to connect to.
     """
 
     def __init__(self, *, locate: Callable[[], Address], **options: Any) -> None:
@@ -49,12 +51,12 @@ _LOCATED = {Connection: _LocatedConnection, SSLConnection: _LocatedSSLConnection
 
 
 class Pools:
-    """Connections to a target; safe for threads, greenlets and forks.
+    """The pools of connections to a target. Safe for threads, greenlets and forks.
 
-    Under gevent a connection belongs to the event loop of the thread that opened it, so
-    each loop has a pool; there are two of them at most.
+    Under gevent, a connection belongs to the event loop of the thread that opened it.
+    Each loop therefore has its own pool; there are at most two.
 
-    :param locate: says which server to connect to, where no sentinel does.
+    :param locate: returns the address of the server, if no sentinels are used.
     """
 
     def __init__(self, target: Target, locate: Callable[[], Address]) -> None:
@@ -71,10 +73,10 @@ class Pools:
             return self._pools.setdefault(loop, self._make_pool())
 
     def connect(self, silence: float) -> Any:
-        """Open a connection outside of the pool.
+        """Open a connection that is not part of a pool.
 
-        :param silence: seconds the server may take longer for its answers.
-        :raises RedisError: no connection.
+        :param silence: how many seconds longer than usual an answer may take.
+        :raises RedisError: the server cannot be reached.
         """
         pool = self.get()
         options = dict(pool.connection_kwargs)
@@ -84,7 +86,7 @@ class Pools:
         return connection
 
     def close_idle(self) -> None:
-        """Close the connections that nobody uses now."""
+        """Close the connections that are not in use."""
         here = current_loop()
         for loop, pool in list(self._pools.items()):
             if loop is None or loop is here:
@@ -106,13 +108,13 @@ class Pools:
 
 def _close_idle(pool: BlockingConnectionPool) -> None:
     for connection in list(pool.pool.queue):
-        if connection is not None:  # a place that was never used
+        if connection is not None:  # None is a slot of the pool that was never used
             connection.disconnect()
 
 
 def _make_sentinel(target: Target) -> Callable[[], Address]:
     sentinel = Sentinel([])  # type: ignore[no-untyped-call]
-    # Made here, as its own take the options of ``redis.Redis``, not a connection's.
+    # Made here, because Sentinel() takes options of redis.Redis, not of a connection.
     sentinel.sentinels = [
         redis.Redis(
             connection_pool=ConnectionPool(
@@ -128,15 +130,17 @@ def _ask_sentinels(sentinel: Any, target: Target) -> Address:
     try:
         address: Address = sentinel.discover_master(target.service)
     except MasterNotFoundError as error:
-        # Its own text holds every option of every connection, and hardly a reason.
+        # The text of redis-py's error has all options of all connections, which may be
+        # secret, and hardly a reason.
         names = ", ".join(f"{host}:{port}" for host, port in target.addresses)
         raise redis.ConnectionError(
-            f"no sentinel of {names} says where the service {target.service!r} is: it "
-            "cannot be reached, refuses the password, or does not know the service or "
-            "a primary of it that lives"
+            f"no sentinel of {names} knows a running primary of the service "
+            f"{target.service!r}. Check that the sentinels can be reached and accept "
+            "the password, and that the name of the service is correct"
         ) from error
     finally:
-        # They are asked for new connections only, which are few.
+        # Sentinels are asked only when a connection is opened, which is rare, so their
+        # connections are not kept.
         for one in sentinel.sentinels:
             one.connection_pool.disconnect(inuse_connections=False)
     return address

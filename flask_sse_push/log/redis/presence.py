@@ -1,9 +1,9 @@
-"""Who is connected to any worker.
+"""The users who are connected to any worker.
 
-Each worker keeps a hash of its users and their connections, under a key that expires
-unless it is refreshed: a worker that was killed disappears by itself. Only such a
-hash's existence says that its worker lives, so no clocks are compared. Beside it stands
-a sorted set with the groups that its users are in.
+Each worker keeps a hash of its users and their numbers of connections. The key expires
+unless the worker refreshes it, so a worker that was killed disappears after a while. A
+worker counts as alive while its hash exists; no clocks are compared. A sorted set holds
+the groups of the worker's users.
 """
 
 from __future__ import annotations
@@ -23,17 +23,20 @@ from .server import Command, Server
 
 _log = logging.getLogger("flask_sse_push")
 
-# Seconds after which a worker that is silent is taken for dead; between two signs of
-# life; and between two looks for changes.
+# Seconds after which a worker that does not refresh its hash counts as dead, between
+# two refreshes, and between two checks for changes.
 _EXPIRY_SECONDS, _REFRESH_SECONDS, _TICK_SECONDS = 15.0, 5.0, 0.25
-# Members that one command takes.
+# The most members in one command.
 _MOST_MEMBERS = 1_000
-# The field of a worker's total. No user has an empty id.
+# The field with a worker's number of connections. No user has an empty id.
 _TOTAL = b""
 
 
 class Presence:
-    """The workers' users: this one's written, all of them read."""
+    """Writes the users of this worker, and reads those of all workers.
+
+    :param worker: this worker's id.
+    """
 
     def __init__(self, server: Server, keys: Keys, worker: str, online: Online) -> None:
         self._server = server
@@ -48,9 +51,9 @@ class Presence:
         self._lock = threading.Lock()
 
     def run(self, connected: Connected, tell: Tell) -> None:
-        """Write changes, and refresh, until :meth:`stop`.
+        """Write changes, and refresh the keys, until :meth:`stop`.
 
-        :param tell: told who comes and goes, over all workers.
+        :param tell: called when a user comes online or goes offline.
         """
         self._connected = connected
         self._online.start(tell)
@@ -59,16 +62,19 @@ class Presence:
                 with self._lock:
                     self.write()
             except BackendError:
-                # The reader of the log tells of it.
+                # LogReader logs that the server cannot be reached.
                 self._stopped.wait(_TICK_SECONDS)
             except Exception:
-                _log.exception("Telling the other workers who is connected failed")
+                _log.exception(
+                    "An unexpected error occurred while reporting connected users to "
+                    "the other workers"
+                )
 
     def write(self) -> None:
-        """Write what has changed since the last time.
+        """Write what has changed since the last call.
 
-        :raises BackendError: the server did not confirm; everything is written anew
-            the next time.
+        :raises BackendError: the server did not confirm; the next call writes
+            everything again.
         """
         connected = self._connected
         if connected is None or self._stopped.is_set():
@@ -110,21 +116,22 @@ class Presence:
         expires = time.time() + _EXPIRY_SECONDS
         commands.append(("ZADD", self._keys.workers, expires, self._worker))
         answers = self._server.call(("MULTI",), *commands, ("EXEC",))
-        # Its hash is gone where the worker was silent for too long.
+        # The hash has expired if this worker did not refresh it in time.
         self._is_complete = not is_complete or bool(answers[-1][0])
         self._total, self._refreshed = total, now
         self._online.update(_EXPIRY_SECONDS, _REFRESH_SECONDS)
 
     def forget(self) -> None:
-        """Write everything anew the next time: the server may have lost it."""
+        """Write everything again the next time, because the server may have lost it."""
         self._is_complete = False
 
     def stop(self) -> None:
-        """Take this worker off the list."""
+        """Stop writing, and remove this worker from the server."""
         self._stopped.set()
         if self._connected is None:
             return
-        with self._lock, contextlib.suppress(BackendError):  # else it expires
+        # If the server cannot be reached, the keys expire.
+        with self._lock, contextlib.suppress(BackendError):
             self._server.call(
                 ("DEL", *self._my_keys), ("ZREM", self._keys.workers, self._worker)
             )
@@ -135,7 +142,7 @@ class Presence:
         return self._keys.presence(self._worker), self._keys.groups(self._worker)
 
     def client_count(self) -> int:
-        """Connections over all workers.
+        """The number of connections, over all workers.
 
         :raises BackendError: the server did not answer.
         """
@@ -145,7 +152,7 @@ class Presence:
         )
 
     def connected_users(self) -> set[str]:
-        """Users connected to any worker.
+        """The users connected to any worker.
 
         :raises BackendError: the server did not answer.
         """
@@ -169,12 +176,12 @@ class Presence:
         return any(self._ask_others("HEXISTS", user_id))
 
     def group_users(self, group: str) -> set[str]:
-        """Users with a connection in a group, to any worker.
+        """The users with a connection to any worker that is in the group.
 
         :raises BackendError: the server did not answer.
         """
         start = _member(group, "").encode()
-        # No text has the byte FF in its UTF-8 form.
+        # UTF-8 never contains the byte FF.
         found = self._ask_others(
             "ZRANGEBYLEX", b"[" + start, b"(" + start + b"\xff", key=self._keys.groups
         )
@@ -188,7 +195,7 @@ class Presence:
         return users
 
     def worker_count(self) -> int:
-        """Workers that live.
+        """The number of workers that are alive.
 
         :raises BackendError: the server did not answer.
         """
@@ -201,9 +208,10 @@ class Presence:
         *arguments: str | bytes,
         key: Callable[[str], str] | None = None,
     ) -> Sequence[Any]:
-        """Ask for something of every other worker: two round trips, however many.
+        """Run a command for every other worker, in two round trips for all of them.
 
-        :param key: gives the key to ask about by the worker's id.
+        :param key: returns the key for the command by the worker's id; the default is
+            the key of the worker's users.
         """
         key = key or self._keys.presence
         [workers] = self._server.call(("ZRANGE", self._keys.workers, 0, -1))
@@ -216,14 +224,14 @@ class Presence:
 
 
 def _member(group: str, user: str) -> str:
-    """A pair as a member of the sorted set: none starts as another group's do."""
+    """A pair as a member of the sorted set; the length keeps groups apart."""
     return f"{len(group)}:{group}{user}"
 
 
 def _group_commands(
     key: str, changes: Mapping[tuple[str, str], bool]
 ) -> Iterator[Command]:
-    """What writes which pairs of group and user there are, and are no more."""
+    """The commands that add pairs of group and user, and remove those that are gone."""
     members = [_member(*pair) for pair, is_there in changes.items() if is_there]
     for start in range(0, len(members), _MOST_MEMBERS):
         scores_and_members: list[str | int] = []

@@ -1,4 +1,4 @@
-"""Reading the log: each process reads all of it, in order, on its own connection."""
+"""Reads the whole event log, in order, on a separate connection in each process."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ from .server import Redirected, Server, Session
 
 _log = logging.getLogger("flask_sse_push")
 
-# Milliseconds a read waits for entries. A connection that is dead without a word is
-# given up that much later than a command's would be.
+# The longest wait of one read for entries, in milliseconds. The answer may take that
+# much longer than the answer to another command before the connection counts as dead.
 _BLOCK_MS = 2_000
-# Entries in one read.
+# The most entries of one read.
 _MOST_ENTRIES = 1_000
-# Where answers follow each other that quickly, the next waits so long for more to come:
-# a read costs a worker some 70 µs, an entry in it 5.
+# If two answers come within the first time, the reader pauses for the second time, in
+# seconds, so that one read gets more entries: a read costs a worker about 70 µs, and
+# each entry in it 5 µs.
 _BUSY_SECONDS, _GATHER_SECONDS = 0.005, 0.002
-# Nonces remembered: more than other publishers append between two tries of one.
+# The number of nonces to remember: more than the number of events that are appended
+# between a failed append and its retry.
 _MOST_NONCES = 20_000
-# Seconds between two looks for entries that are too old.
+# Seconds between two commands that remove old entries.
 _TRIM_SECONDS = 60.0
-# The name of the control entry before which nothing is known.
+# The name of the control entry that marks a start: entries before it may be missing.
 _MARKER = "start"
 
 _FIND_PLACE = load_script("find_place")
@@ -42,15 +44,18 @@ _StreamEntry = tuple[bytes, list[bytes]]
 
 
 class Nonces:
-    """The nonces of late; the oldest are forgotten."""
+    """The newest nonces, to recognize an event that was appended twice.
+
+    :param most: the number of nonces to remember; beyond it, the oldest are forgotten.
+    """
 
     def __init__(self, most: int = _MOST_NONCES) -> None:
         self._most = most
-        # A plain dict gets slow where the first of many goes time and again.
+        # A plain dict gets slow if its first key is removed again and again.
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def is_new(self, nonce: str) -> bool:
-        """Whether a nonce was not seen before; now it was."""
+        """Remember a nonce, and return whether it was not known yet."""
         if not nonce:
             return True
         if nonce in self._known:
@@ -61,17 +66,19 @@ class Nonces:
         return True
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all nonces."""
         self._known.clear()
 
 
 class LogReader:
-    """Hands the log to a receiver, in order, for as long as it is not stopped.
+    """Hands the entries of the event log to a receiver, in order, until it is stopped.
 
-    :param seconds: age from which entries may be trimmed, counted from the newest.
-    :param marks_unread: as for :meth:`Event.at`.
-    :param on_connected: called each time it has connected.
-    :param retained: told where events are retained and where some may be missing.
+    :param size: the number of entries that the event log keeps.
+    :param seconds: how much older than the newest entry an entry must be before it is
+        removed.
+    :param marks_unread: as for :meth:`.Event.at`.
+    :param on_connected: called each time the reader has connected.
+    :param retained: told about retained events, and about entries that may be missing.
     """
 
     def __init__(
@@ -91,8 +98,8 @@ class LogReader:
         self._receiver = receiver
         self._on_connected = on_connected
         self._retained = retained
-        # As long as no more is asked for than the log keeps, a read that overtook the
-        # trimming is a full one.
+        # A read asks for at most as many entries as the log keeps. If entries were
+        # removed before they were read, the read therefore returns this number.
         self._most = min(_MOST_ENTRIES, size)
         self._keep_ms = int(seconds * 1000)
         self._marks_unread = marks_unread
@@ -102,16 +109,16 @@ class LogReader:
         self._session: Session | None = None
         self._is_stopped = False
         self._next_trim = time.monotonic() + _TRIM_SECONDS
-        #: Set when the receiver has what the log held at the start.
+        #: Set when the receiver has got the entries that the log held at the start.
         self.ready = threading.Event()
         self.is_connected = False
         #: Whether an attempt to read has failed since the start.
         self.has_failed = False
-        #: When the server was last heard, on the monotonic clock.
+        #: The time of the server's last answer, on the monotonic clock.
         self.heard = time.monotonic()
 
     def run(self) -> None:
-        """Read until :meth:`stop`; what goes wrong is logged once and tried again."""
+        """Read until :meth:`stop`. A failure is logged once, and reading is retried."""
         while not self._is_stopped:
             try:
                 session = self._session = self._server.open(_BLOCK_MS / 1000)
@@ -124,7 +131,10 @@ class LogReader:
                 self._note(error)
             except Exception:
                 self.has_failed = True
-                _log.exception("Reading the event log (SSE_PUSH_BACKEND_URL) failed")
+                _log.exception(
+                    "An unexpected error occurred while reading the event log "
+                    "(SSE_PUSH_BACKEND_URL)"
+                )
             if not self._is_stopped:
                 sleep(self._backoff.take())
 
@@ -156,7 +166,8 @@ class LogReader:
             heard = self.heard
             entries = self._read(session)
             is_full = len(entries) >= self._most
-            # Trimmed while it lagged, or emptied by somebody?
+            # Unread entries may have been removed, because this reader is slow or
+            # because somebody has deleted the log.
             is_doubtful = is_full or (not entries and self.ready.is_set())
             if is_doubtful and self._find_place(session):
                 continue
@@ -177,16 +188,17 @@ class LogReader:
         self.heard = time.monotonic()
         if not answer:
             return ()
-        # RESP3 has a map from keys to entries, RESP2 a list of pairs.
+        # The answer is a map from keys to entries with RESP3, a list of pairs with
+        # RESP2.
         [entries] = (
             answer.values() if isinstance(answer, dict) else [e for _, e in answer]
         )
         return entries  # type: ignore[no-any-return]
 
     def _find_place(self, session: Session) -> bool:
-        """Make sure that nothing between here and the next entry has been lost.
+        """Check whether entries after the last one that was read have been lost.
 
-        :returns: whether it has; reading goes on at what there is.
+        :returns: whether they have. Then reading goes on at the oldest entry left.
         """
         marker = Event(
             channel=CONTROL,
@@ -211,12 +223,12 @@ class LogReader:
                 format_id(self._position),
             )
         self._position = base
-        if not _is_marker(id, found):  # which is about to be read, and says the same
+        if not _is_marker(id, found):  # a marker restarts the receiver when it is read
             self._restart(base)
         return True
 
     def _restart(self, base: Position) -> None:
-        # A retry of what was lost is no repeat.
+        # An event that was lost and is appended again is not a duplicate.
         self._nonces.clear()
         self._retained.forget()
         self._receiver.restart(base)
@@ -234,13 +246,13 @@ class LogReader:
                     read_entry(event, position, marks_unread=self._marks_unread)
                 )
         except ValueError as error:
-            _log.warning("Entry %r of the event log is no event: %s", id, error)
+            _log.warning("Ignoring entry %r of the event log: %s", id, error)
 
     def _trim(self, session: Session) -> None:
         if time.monotonic() < self._next_trim:
             return
         self._next_trim = time.monotonic() + _TRIM_SECONDS
-        # By the log's own clock, and never the entry this reader stands on.
+        # The age is counted from the last entry read, so that entry is never removed.
         oldest = self._position[0] - self._keep_ms
         if oldest > 0:
             session.call(("XTRIM", self._key, "MINID", "~", oldest))

@@ -1,12 +1,12 @@
--- Finds the users whose workers have died, some at a time.
+-- Finds the users whose workers have died, in several calls.
 --
--- KEYS: the set of users who are online, the list of workers.
--- ARGV: start of the names of presence keys, milliseconds of grace, where to go on, and the
--- workers that are dead.
--- Answers where to go on ("0": at the end).
+-- KEYS: the set of users who are online, and the list of workers.
+-- ARGV: the prefix of presence keys, the grace in milliseconds, the cursor of the last call
+-- ("0" for the first), and the dead workers.
+-- Returns the cursor for the next call; "0" if this was the last.
 --
--- Users who are connected to no worker are given the time at which their grace ends. At the
--- end the dead workers leave the list.
+-- Users who are connected to no worker get the time at which their grace ends as their
+-- score. The last call removes the dead workers from the list.
 local online, workers = KEYS[1], KEYS[2]
 local time = redis.call("TIME")
 local gone = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]

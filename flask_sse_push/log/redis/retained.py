@@ -1,4 +1,4 @@
-"""Reads retained events, which are written together with the log."""
+"""Reads retained events; :class:`.Log` writes them together with the event log."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _log = logging.getLogger("flask_sse_push")
 
 
 class RetainedEvents:
-    """The newest event of each key: one stream for each channel, with the log's ids.
+    """The retained events: a Redis stream for each channel, with the event log's ids.
 
-    If an application retains nothing, new streams cost no command: a marker in Redis
-    says whether anything was retained before, the log shows what is retained later.
+    If an application retains no events, opening a stream costs no command: a marker in
+    Redis says whether any were retained earlier, and the event log shows later ones.
 
-    :param seconds: events that are older are not returned.
+    :param seconds: the age from which events are not returned.
     """
 
     def __init__(self, server: Server, keys: Keys, seconds: float) -> None:
@@ -31,11 +31,11 @@ class RetainedEvents:
         self._is_marked: bool | None = None
 
     def note(self) -> None:
-        """Note that the log holds an event that is retained."""
+        """Note that the event log holds a retained event."""
         self._was_seen = True
 
     def forget(self) -> None:
-        """Check the marker again: entries of the log may have been missed."""
+        """Check the marker again, because entries of the log may have been missed."""
         self._is_marked = None
 
     def after(self, channels: Sequence[Channel], position: Position) -> list[Entry]:
@@ -60,7 +60,7 @@ class RetainedEvents:
                 try:
                     place, event = decode(id, fields)
                 except ValueError as error:
-                    _log.warning("Retained entry %r is no event: %s", id, error)
+                    _log.warning("Ignoring retained entry %r: %s", id, error)
                 else:
                     found.append(event.at(place))
         found.sort(key=lambda entry: entry.position)

@@ -1,4 +1,4 @@
-"""Lua scripts, which are files beside this module."""
+"""Loads the Lua scripts, which are files in this folder."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from importlib.resources import files
 
 
 class Script:
-    """A Lua script; the server keeps it and is sent its digest."""
+    """A Lua script, which the server caches under its digest."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        # The digest is the name Redis gives the script; nothing is secured by it.
+        # Redis uses this digest as the name of the script, not for security.
         self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def load_script(name: str) -> Script:
-    """The script in the file ``<name>.lua``."""
+    """Load the script in the file ``<name>.lua``."""
     return Script(files(__package__).joinpath(f"{name}.lua").read_text("utf-8"))

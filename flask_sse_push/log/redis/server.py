@@ -1,12 +1,12 @@
-"""Commands to the server a URL names, wherever it is now.
+"""Sends commands to the server of a URL, and finds it again when it moves.
 
-Redis and Valkey, alone, on a Unix socket, with TLS, behind Sentinel or as a cluster.
-All keys share one hash tag, so a cluster keeps them on one node, and following its
-redirections is all it takes.
+The server is Redis or Valkey: a single server (over TCP, TLS or a Unix socket), a
+primary behind Sentinel, or a cluster. All keys share one hash tag, so a cluster keeps
+them on one node, and following its redirections is enough.
 
-Commands are sent and answers read on connections of redis-py's pools, not by its client
-class: answers stay as the protocol gives them, several commands take one round trip,
-and none is ever sent twice (a lost answer does not say whether it was carried out).
+This uses the connection pools of redis-py but not its client class. Answers are
+returned as the protocol has them, several commands take one round trip, and no command
+is sent twice: if an answer is lost, the server may have run the command.
 """
 
 from __future__ import annotations
@@ -36,18 +36,16 @@ from .url import Address, Target, parse_target
 
 Command = Sequence[str | bytes | int | float]
 
-# Redirections followed for one command.
+# The most redirections that are followed for one command.
 _MAX_MOVES = 3
-# Answers that no further try will change.
+# Errors that another try cannot mend.
 _CREDENTIALS = (AuthenticationError, NoPermissionError)
-
-
-# Answers that name another server, or call for one.
+# Errors that mean that the data is on another server.
 _ELSEWHERE = (MovedError, ReadOnlyError)
 
 
 class Redirected(BackendError):
-    """The data is on another server, to which the next connection goes."""
+    """The data is on another server. The next connection goes there."""
 
 
 class _NotLoaded(BackendError):
@@ -55,7 +53,7 @@ class _NotLoaded(BackendError):
 
 
 class Commands(ABC):
-    """What takes commands: the server, or one connection to it."""
+    """Runs commands. The subclasses are the server and one connection to it."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -63,8 +61,9 @@ class Commands(ABC):
     def call(self, *commands: Command) -> list[Any]:
         """Run commands in one round trip.
 
-        :returns: the answers as the protocol gives them, texts as bytes.
-        :raises BackendError: no connection, no answer in time, or an error for answer.
+        :returns: the answers as the protocol has them, with text as bytes.
+        :raises BackendError: there is no connection, no answer came in time, or an
+            answer is an error.
         """
         try:
             return self._ask(commands)
@@ -85,16 +84,16 @@ class Commands(ABC):
 
     @abstractmethod
     def _ask(self, commands: Sequence[Command]) -> list[Any]:
-        """Run commands.
+        """Run commands, and return their answers.
 
-        :raises RedisError: an answer is an error, or none came.
+        :raises RedisError: an answer is an error, or no answer came.
         """
 
 
 class Server(Commands):
-    """Commands on connections that all share; safe for threads, greenlets and forks.
+    """Runs commands on shared connections. Safe for threads, greenlets and forks.
 
-    :param url: as in ``SSE_PUSH_BACKEND_URL``; query options as redis-py takes them.
+    :param url: the URL of ``SSE_PUSH_BACKEND_URL``; its query has options of redis-py.
     :raises ConfigError: the URL has no host, a wrong port or a wrong option.
     """
 
@@ -105,10 +104,10 @@ class Server(Commands):
         self._turn = 0
 
     def open(self, silence: float = 0.0) -> Session:
-        """A connection of one's own, for the thread that opens it.
+        """Open a connection that only the calling thread uses.
 
-        :param silence: seconds the server may take longer for its answers.
-        :raises BackendError: no connection.
+        :param silence: how many seconds longer than usual an answer may take.
+        :raises BackendError: the server cannot be reached.
         """
         try:
             return Session(self, self._target, self._pools.connect(silence))
@@ -117,13 +116,13 @@ class Server(Commands):
             raise translate(error, self._target) from _cause(error, self._target)
 
     def close(self) -> None:
-        """Close the connections that nobody uses now."""
+        """Close the connections that are not in use."""
         self._pools.close_idle()
 
     def follow(self, failure: Exception) -> None:
-        """Go where a failure says the data is: a cluster's other node, a new primary.
+        """Choose the server for the next connection after a failure.
 
-        Where it says nothing, the next connection goes to the URL's next host.
+        It is the node that a cluster's answer names, or else the next host of the URL.
         """
         if isinstance(failure, MovedError) and self._target.addresses:
             self._moved = (failure.host or self._locate()[0], int(failure.port))
@@ -134,7 +133,7 @@ class Server(Commands):
             self.close()
 
     def exchange(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
-        """Send commands and read their answers, errors among them."""
+        """Send commands, and return their answers, which may be errors."""
         answers: list[Any] = []
         try:
             connection.send_packed_command(connection.pack_commands(commands))
@@ -144,7 +143,7 @@ class Server(Commands):
                 except ResponseError as error:
                     answers.append(error)
         except BaseException as error:
-            # An answer that nobody waited for must not be the next command's.
+            # Otherwise, the next command would read an answer to one of these.
             connection.disconnect()
             if isinstance(error, RedisError):
                 self.follow(error)
@@ -182,15 +181,15 @@ class Server(Commands):
         except RedisError as error:
             if isinstance(error.__context__, Empty):
                 raise redis.TimeoutError(
-                    f"All {pool.max_connections} connections are busy; none came free "
-                    "in time (max_connections= in the URL allows for more)"
+                    f"All {pool.max_connections} connections are busy, and none became "
+                    "free in time. Raise the option max_connections= of the URL."
                 ) from None
             self.follow(error)
             raise
 
 
 class Session(Commands):
-    """Commands on one connection, which ends with the first failure."""
+    """Runs commands on one connection, which is closed after the first failure."""
 
     def __init__(self, server: Server, target: Target, connection: Any) -> None:
         super().__init__(target)
@@ -198,7 +197,7 @@ class Session(Commands):
         self._connection = connection
 
     def close(self) -> None:
-        """Close the connection, whoever waits for an answer on it."""
+        """Close the connection, even if a thread waits for an answer on it."""
         self._connection.disconnect()
 
     def _ask(self, commands: Sequence[Command]) -> list[Any]:
@@ -216,13 +215,13 @@ def _first_error(answers: Sequence[Any]) -> ResponseError | None:
 
 
 def translate(error: Exception, target: Target) -> BackendError:
-    """The error to raise for one of redis-py's."""
-    # Servers quote a command they do not understand, HELLO with its password too.
+    """Convert an error of redis-py into the one to raise."""
+    # Servers quote commands that they do not know, including HELLO with the password.
     text = target.redact(str(error))
     if isinstance(error, _CREDENTIALS):
         return BackendError(
-            "Redis refuses the user or the password: put them right in the URL, as in "
-            f"redis://user:password@host ({text})"
+            "Redis refuses the user or the password. Correct them in the URL, as in "
+            f"redis://user:password@host:6379/0 ({text})"
         )
     kind = {MovedError: Redirected, NoScriptError: _NotLoaded}.get(type(error))
     return (kind or BackendError)(f"Redis: {text}")

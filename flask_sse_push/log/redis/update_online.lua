@@ -1,23 +1,25 @@
--- Changes who is online, and tells one worker of each user who came or went.
+-- Updates the set of users who are online, and reports each user who came online or went
+-- offline to one worker.
 --
--- KEYS: the set of users who are online, what this worker was told, the list of workers,
--- this worker's presence.
--- ARGV: start of the names of presence keys, milliseconds of grace and of a worker's lease,
--- milliseconds the set is kept, how much this worker has confirmed, 1 to look for users who
--- are gone and for dead workers, the number of users who have come, these users, and those
--- who have left this worker.
--- Answers how much was confirmed before what the worker is told, what it is told,
--- milliseconds until somebody may be gone (-1: nobody), and the dead workers.
+-- KEYS: the set of users who are online, this worker's list of reports, the list of
+-- workers, and this worker's presence.
+-- ARGV: [1] the prefix of presence keys; [2], [3] the grace and a worker's lease, in
+-- milliseconds; [4] the milliseconds after which the set expires; [5] the number of reports
+-- that this worker has confirmed; [6] 1 to check for users who are offline and for dead
+-- workers; [7] the number of users who came; then these users, and the users who have left
+-- this worker.
+-- Returns the number of reports confirmed before the returned ones, these reports, the
+-- milliseconds until a user may be offline (-1 if there is none), and the dead workers.
 --
--- A user who leaves one worker may be connected to another: that is looked at when the
--- grace is over. The number of commands depends on that of the workers, not of the users.
+-- A user who leaves one worker may be connected to another. This is checked when the grace
+-- has ended. The number of commands depends on the number of workers, not of users.
 local online, told, mine = KEYS[1], KEYS[2], KEYS[4]
 local confirmed, came = tonumber(ARGV[5]), tonumber(ARGV[7])
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due_at = string.format("%.0f", now + ARGV[2])
 
--- The first item of the list is how much was confirmed before the second.
+-- The first item of the list is the number of reports confirmed before the second item.
 local before = tonumber(redis.call("LINDEX", told, 0))
 if not before then
   before = confirmed

@@ -1,4 +1,4 @@
-"""What ``SSE_PUSH_BACKEND_URL`` says about a server: where it is, and options."""
+"""Reads the server's address and the options from ``SSE_PUSH_BACKEND_URL``."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from ...errors import ConfigError
 
 Address = tuple[str, int]
 
-#: Seconds to wait for a connection, and for an answer on it, unless the URL says else.
+#: Seconds to wait for a connection and for an answer, unless the URL sets them.
 CONNECT_SECONDS = ANSWER_SECONDS = 1.0
-# Connections that the commands of one process share.
+# The most connections that the commands of one process share.
 _MAX_CONNECTIONS = 16
 _PORT, _SENTINEL_PORT = 6379, 26379
-# Options of a URL that sentinels are not asked with, and those that nobody may set.
+# Options that do not apply to connections to sentinels, and options that are ignored.
 _NOT_SENTINELS = ("db", "username", "password", "client_name", "timeout")
 _NOT_TAKEN = ("host", "port", "decode_responses", "retry_on_error", "retry_on_timeout")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a URL leads."""
+    """The contents of a URL."""
 
-    #: Servers, of which one at a time is asked, or sentinels; none for a Unix socket.
+    #: The servers, of which one at a time is used, or the sentinels. Empty for a Unix
+    #: socket.
     addresses: tuple[Address, ...]
-    #: The name by which sentinels know the primary.
+    #: The name of the service that the sentinels monitor; ``None`` without sentinels.
     service: str | None
-    #: What redis-py's pool and its connections take, apart from the address.
+    #: Options for redis-py's pool and its connections, without the address.
     options: dict[str, Any]
-    #: The same for connections to sentinels.
+    #: Options for connections to sentinels.
     sentinel_options: dict[str, Any]
 
     def redact(self, text: str) -> str:
-        """A text without the passwords of the URL."""
+        """Replace the passwords of the URL in a text with ``***``."""
         for options in (self.options, self.sentinel_options):
             if password := options.get("password"):
                 text = text.replace(password, "***")
@@ -47,8 +48,10 @@ class Target:
 
 
 def parse_target(url: str) -> Target:
-    """Read a URL. Query options are redis-py's; ``sentinel_`` before ``username`` or
-    ``password`` makes it the sentinels'.
+    """Read a URL.
+
+    The options in its query are those of redis-py, and ``sentinel_username`` and
+    ``sentinel_password`` for the sentinels.
 
     :raises ConfigError: the URL has no host, a wrong port or a wrong option.
     """
@@ -61,7 +64,7 @@ def parse_target(url: str) -> Target:
         name, _, database = path.strip("/").partition("/")
         if not name:
             raise ConfigError(
-                "SSE_PUSH_BACKEND_URL names no service: write "
+                "SSE_PUSH_BACKEND_URL has no service name: write "
                 "redis+sentinel://host:26379,host:26379/service/0."
             )
         service, path = unquote(name), f"/{database}"
@@ -71,7 +74,7 @@ def parse_target(url: str) -> Target:
         hosts = "localhost"  # redis-py reads URLs with one host only
     elif not path.strip("/"):
         raise ConfigError(
-            "SSE_PUSH_BACKEND_URL names no socket: write "
+            "SSE_PUSH_BACKEND_URL has no path of a socket: write "
             "unix:///path/to/redis.sock?db=0."
         )
     for database in parse_qs(parts.query).get("db", ()):
@@ -87,7 +90,8 @@ def parse_target(url: str) -> Target:
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, RedisError) as error:
         raise ConfigError(
-            f"SSE_PUSH_BACKEND_URL has an option that redis-py does not take: {error}"
+            "SSE_PUSH_BACKEND_URL has an option that redis-py does not accept; correct "
+            f"or remove it: {error}"
         ) from error
     general = {name: options[name] for name in options if name not in _NOT_SENTINELS}
     return Target(addresses, service, options, {**general, **sentinel_login})
@@ -95,9 +99,9 @@ def parse_target(url: str) -> Target:
 
 def _check_database(name: str) -> None:
     if name and not name.isdecimal():
-        # It is not shown: it may be the rest of a password with a slash.
+        # The message does not show it: it may be the end of a password with a slash.
         raise ConfigError(
-            "SSE_PUSH_BACKEND_URL names a database that is not a number: write "
+            "SSE_PUSH_BACKEND_URL has a database that is not a number: write "
             "redis://host:6379/0, or ?db=0 at the end of a unix:// URL."
         )
 
@@ -108,8 +112,9 @@ def _read_addresses(hosts: str, default_port: int) -> tuple[Address, ...]:
         return tuple((o.hostname or "localhost", o.port or default_port) for o in ones)
     except ValueError as error:
         raise ConfigError(
-            "SSE_PUSH_BACKEND_URL has a host that cannot be read: write host:port, and "
-            "in a user or password %2F for /, %3F for ?, %23 for #, %40 for @."
+            "SSE_PUSH_BACKEND_URL has a host or port that is not valid: write "
+            "host:port, and in a user or password %2F for /, %3F for ?, %23 for # and "
+            "%40 for @."
         ) from error
 
 
@@ -118,8 +123,8 @@ def _read_options(url: str) -> dict[str, Any]:
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": ANSWER_SECONDS,
         "max_connections": _MAX_CONNECTIONS,
-        # Nothing here needs the third, for which redis-py asks each server for notices
-        # of its maintenance, a round trip more for each connection.
+        # RESP2 is enough. With RESP3, redis-py asks the server for maintenance notices,
+        # which costs one more round trip for each connection.
         "protocol": 2,
         **({} if url.startswith("unix:") else {"socket_keepalive": True}),
         **parse_url(url),  # type: ignore[no-untyped-call]
@@ -127,7 +132,7 @@ def _read_options(url: str) -> dict[str, Any]:
     for name in _NOT_TAKEN:
         options.pop(name, None)
     options.setdefault("timeout", options["socket_timeout"])
-    # redis-py's default, ten retries, wrote one event twice in 7 of 8 runs when the
-    # answer was lost. Whoever has given an event its nonce tries again.
+    # With redis-py's default, ten retries, an event was written twice in 7 of 8 runs in
+    # which the answer was lost. The outbox and Publisher retry with a nonce instead.
     options["retry"] = Retry(NoBackoff(), 0)
     return options

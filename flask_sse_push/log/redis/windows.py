@@ -1,4 +1,4 @@
-"""The windows of rate limits, with the scripts of ``limits``."""
+"""Windows for rate limits in Redis, with the Lua scripts of the ``limits`` package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .server import Server
 
 
 class RedisWindows:
-    """Moving windows that all workers share, over the backend's own connections.
+    """Moving windows that all workers share, over the backend's connections.
 
     :raises ModuleNotFoundError: the package ``limits`` is not installed.
     """
@@ -24,16 +24,20 @@ class RedisWindows:
         self._window = Script(RedisStorage.SCRIPT_MOVING_WINDOW.decode())
 
     def acquire_entry(self, key: str, limit: int, expiry: int) -> bool:
-        """Count one more, unless the window is full; whether it was counted.
+        """Count an event, unless the window is full.
 
+        :param limit: the most events in the window.
+        :param expiry: the length of the window, in seconds.
+        :returns: whether the event was counted.
         :raises BackendError: the server did not answer.
         """
         arguments = (time.time(), limit, expiry, 1)
         return bool(self._server.run(self._acquire, [self._keys.limit(key)], arguments))
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """The time of the oldest event of the window, and how many are in it.
+        """The time of the oldest event in the window, and the number of its events.
 
+        :returns: the time is in seconds since 1970.
         :raises BackendError: the server did not answer.
         """
         now = time.time()

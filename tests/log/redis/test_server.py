@@ -52,7 +52,7 @@ def test_a_password_is_used_and_told_to_nobody(
     with pytest.raises(BackendError) as refused:
         send(worker, "c")
     told = f"{caught.value!r} {refused.value!r} {caplog.text} {worker.backend.health()}"
-    assert "put them right in the URL" in str(caught.value)
+    assert "Correct them in the URL" in str(caught.value)
     assert "s3cret" not in told
     assert "wr0ng" not in told
 
@@ -79,7 +79,7 @@ def test_a_server_that_quotes_the_password_is_not_quoted() -> None:
         ("redis://:1/secret@host", "not a number"),
         ("redis://host?socket_timeout=soon", "socket_timeout"),
         ("redis://:secret@host?no_such_option=1", "no_such_option"),
-        ("redis+sentinel://host:26379", "names no service"),
+        ("redis+sentinel://host:26379", "has no service name"),
         ("redis://host?protocol=4", "protocol"),
     ],
 )

@@ -113,6 +113,6 @@ def test_sentinels_that_cannot_be_reached_are_named() -> None:
     server = Server(f"redis+sentinel://{sentinels}/shop/0?sentinel_password=s3cret")
     with pytest.raises(BackendError) as caught:
         server.call(("PING",))
-    expected = f"no sentinel of {sentinels.replace(',', ', ')} says where the service"
+    expected = f"no sentinel of {sentinels.replace(',', ', ')} knows a running primary"
     assert expected in str(caught.value)
     assert "s3cret" not in str(caught.value)
