@@ -6,8 +6,6 @@ import _socket
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from flask import Response, current_app, request
@@ -17,7 +15,6 @@ from ..errors import BackendError
 from ..events import (
     ALL,
     START,
-    Channel,
     Entry,
     Position,
     channel_member,
@@ -26,15 +23,15 @@ from ..events import (
 from ..events import user_channel as channel_of
 from ..log import Backend, Unread
 from .admission import Admission
-from .carriers import Carriers, Receivers
+from .carriers import Carriers
 from .confirmations import Confirmations
 from .connections import Connection, Limits, StreamedConnection
 from .connections.head import encode_head, parse_head
 from .connections.takeover import Handover, is_gunicorns_own
 from .hub import Ended, Hub
-from .membership import Watch
 from .negotiation import MIMETYPE, last_event_id, require_acceptable
 from .refusal import STREAM_HEADERS, busy, busy_text
+from .response import Opening, StreamResponse, response_class
 from .resume import Resume
 
 _log = logging.getLogger("flask_sse_push")
@@ -115,9 +112,10 @@ class Streams:
             return busy(reason)
         watch = self.hub.watch(user_channel)
         channels = group_channels(groups()) if callable(groups) else groups
-        response = _response_class(current_app.response_class)()  # type: ignore[arg-type]
-        response.opening = _Opening(
-            self, user_channel, channels, last_event_id(request), not_before, watch
+        response = response_class(current_app.response_class)()  # type: ignore[arg-type]
+        response.open = self.open
+        response.opening = Opening(
+            user_channel, channels, last_event_id(request), not_before, watch
         )
         return response
 
@@ -224,7 +222,7 @@ class Streams:
                 connection.leave_thread()
             raise
 
-    def _prepare(self, opening: _Opening) -> tuple[Resume, Unread]:
+    def _prepare(self, opening: Opening) -> tuple[Resume, Unread]:
         """The position at which the client resumes, and the events it has missed.
 
         :raises BackendError: the backend cannot be reached.
@@ -241,7 +239,7 @@ class Streams:
             is_memory=self._config.is_memory,
         )
 
-    def _missed(self, opening: _Opening, resume: Resume) -> Unread:
+    def _missed(self, opening: Opening, resume: Resume) -> Unread:
         """The events that the client has missed and that the history may not hold.
 
         :raises BackendError: the backend cannot be reached.
@@ -252,7 +250,7 @@ class Streams:
         unread = self._unread(opening, resume)
         return Unread((*attached, *retained, *unread.entries), unread.lost)
 
-    def _retained(self, opening: _Opening, resume: Resume) -> Sequence[Entry]:
+    def _retained(self, opening: Opening, resume: Resume) -> Sequence[Entry]:
         """The newest event of each ``retain`` key that the history may not hold."""
         channels = (ALL, *opening.channels)
         if resume.is_fresh:
@@ -261,7 +259,7 @@ class Streams:
             return self._backend.retained(channels, resume.cursor)
         return ()
 
-    def _unread(self, opening: _Opening, resume: Resume) -> Unread:
+    def _unread(self, opening: Opening, resume: Resume) -> Unread:
         user_channel = opening.user_channel
         if user_channel is None or not self._config.mailbox_size:
             return Unread()
@@ -311,67 +309,3 @@ class Streams:
                         "A response.call_on_close() function raised an error"
                     )
             self._on_ended(stream)
-
-
-@dataclass(frozen=True, slots=True)
-class _Opening:
-    """The values needed to open a stream when the server calls the response."""
-
-    streams: Streams
-    user_channel: Channel | None
-    groups: tuple[Channel, ...]
-    last_event_id: str | None
-    not_before: Position
-    watch: Watch | None
-
-    @property
-    def receivers(self) -> Receivers:
-        return self.user_channel, self.groups
-
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        own = () if self.user_channel is None else (self.user_channel,)
-        return (*own, *self.groups)
-
-
-class StreamResponse(Response):
-    """A response that becomes a connection when the server calls it.
-
-    It does not do so earlier, because the application may still replace the response.
-    """
-
-    default_mimetype = MIMETYPE
-    opening: _Opening
-
-    def __init__(self) -> None:
-        # An iterator has no Content-Length. The body is passed through directly: a hook
-        # that reads the whole body would never return.
-        super().__init__(iter(()), headers=STREAM_HEADERS, direct_passthrough=True)
-        self.has_on_close = False
-
-    def call_on_close(self, func: Callable[[], Any]) -> Callable[[], Any]:
-        self.has_on_close = True
-        return super().call_on_close(func)
-
-    def start(
-        self, environ: dict[str, Any], start_response: Callable[..., Any]
-    ) -> Iterable[bytes]:
-        """Answer like any other response, with the body that was set."""
-        return super().__call__(environ, start_response)
-
-    def __call__(
-        self, environ: dict[str, Any], start_response: Callable[..., Any]
-    ) -> Iterable[bytes]:
-        return self.opening.streams.open(self, environ, start_response)
-
-
-@lru_cache(maxsize=16)
-def _response_class(base: type[Response]) -> type[StreamResponse]:
-    """The stream response class for an application's ``response_class``.
-
-    Flask converts a response that is not an instance of ``response_class``, and the
-    converted response could not stream.
-    """
-    if issubclass(StreamResponse, base):
-        return StreamResponse
-    return type("StreamResponse", (StreamResponse, base), {})

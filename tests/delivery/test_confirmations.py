@@ -11,7 +11,8 @@ import pytest
 from flask_sse_push.delivery import confirmations
 from flask_sse_push.delivery.confirmations import Confirmations
 from flask_sse_push.delivery.connections import Connection, Limits
-from flask_sse_push.delivery.connections.base import ClientEnd, Owner
+from flask_sse_push.delivery.connections.base import Owner
+from flask_sse_push.delivery.connections.states import ClientEnd
 from flask_sse_push.errors import BackendError
 from flask_sse_push.events import START, Channel, Entry, Event, Position
 from tests.support.clients import eventually

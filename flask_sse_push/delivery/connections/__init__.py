@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from ...runtime.concurrency import is_cooperative
-from .base import Batch, Connection, ConnectionState, Limits, Owner
+from .base import Connection, Limits, Owner
+from .batch import Batch
 from .handed_off import HandedOffConnection
+from .states import ClientEnd, ConnectionState
 from .streamed import StreamedConnection
 from .threaded import ThreadedConnection
 
@@ -16,6 +18,7 @@ CARRIERS: Final = (HandedOffConnection.carrier, StreamedConnection.carrier)
 __all__ = [
     "CARRIERS",
     "Batch",
+    "ClientEnd",
     "Connection",
     "ConnectionState",
     "HandedOffConnection",

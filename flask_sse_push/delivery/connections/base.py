@@ -6,7 +6,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from ...events import (
@@ -21,6 +20,7 @@ from ...events import (
     encode_gap,
     format_id,
 )
+from .batch import Batch
 from .delivered import (
     CLOSING_SECONDS,
     OPENING_SECONDS,
@@ -29,6 +29,7 @@ from .delivered import (
     newest_mail,
 )
 from .pending import CHUNK_BYTES, Pending
+from .states import ClientEnd, ConnectionState
 
 
 class Owner(Protocol):
@@ -64,53 +65,6 @@ class Limits:
     vanished_ms: int
     confirms_mail: bool = False
     is_direct: bool = False
-
-
-class ConnectionState(StrEnum):
-    """The states of a connection."""
-
-    #: Its opening bytes are not loaded yet.
-    NEW = "new"
-    #: All bytes have been written.
-    OPEN = "open"
-    #: Bytes wait to be written, because the client reads slowly.
-    BEHIND = "behind"
-    CLOSED = "closed"
-
-
-class ClientEnd(StrEnum):
-    """How a client has ended its connection."""
-
-    #: With TCP's FIN: the client had received all bytes that TCP has acknowledged.
-    CLOSED = "closed"
-    #: With a TCP reset, or in an unknown way.
-    BROKEN = "broken"
-
-
-class Batch:
-    """Entries that are written together, joined once for all connections.
-
-    :param entries: at least one entry, in log order.
-    :param time: the time of the write, on the monotonic clock.
-    """
-
-    __slots__ = ("count", "entries", "first", "frame", "last", "mail", "size", "time")
-
-    def __init__(self, entries: Sequence[Entry], time: float) -> None:
-        self.entries = entries
-        self.time = time
-        self.count = len(entries)
-        self.first = entries[0].position
-        self.last = entries[-1].position
-        self.frame = b"".join([entry.frame for entry in entries])
-        self.size = len(self.frame)
-        #: The position of the newest entry that is in a mailbox.
-        self.mail = newest_mail(entries)
-
-    def after(self, cursor: Position) -> Batch | None:
-        """The part of the batch that is newer than a cursor; ``None`` if none is."""
-        newer = [entry for entry in self.entries if entry.position > cursor]
-        return Batch(newer, self.time) if newer else None
 
 
 class Connection(ABC):

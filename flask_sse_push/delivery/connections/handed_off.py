@@ -18,9 +18,10 @@ from collections.abc import Sequence
 
 from ...events import Channel, Entry, Position
 from ...runtime.eventloop import READ, WRITE, Watcher, event_loop
-from .base import ClientEnd, Connection, Limits, Owner
+from .base import Connection, Limits, Owner
 from .delivered import CLOSING_SECONDS, DIRECT_CLOSING_SECONDS
 from .pending import Pending
+from .states import ClientEnd
 
 # The size of the kernel's send buffer, in bytes. With the default, a client that had
 # stopped reading occupied 3.9 MB of kernel memory; with this size, 262 kB.

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 from ...events import Channel, Entry, encode_comment
 from ...runtime.concurrency import is_cooperative, make_wakeup, native_lock
-from .base import ClientEnd, Connection, Limits, Owner
+from .base import Connection, Limits, Owner
 from .delivered import CLOSING_SECONDS, ECHO_SECONDS
 from .pending import Pending
+from .states import ClientEnd
 
 # Seconds between two checks whether the client is still connected. They are short for
 # threads, because a server has few of them. A check that writes a comment costs more.

@@ -23,7 +23,7 @@ import gevent.socket
 
 from ...runtime.concurrency import is_cooperative
 from ...runtime.eventloop import READ, event_loop
-from .base import ClientEnd
+from .states import ClientEnd
 
 # Servers that use select(), such as waitress, need descriptors below 1,024. Sockets
 # that are taken over get higher ones, if the limit on open files allows it.

@@ -7,8 +7,10 @@ import threading
 from collections.abc import Sequence
 
 from ...events import Channel, Entry, Position
-from .base import Batch, ClientEnd, Limits, Owner
+from .base import Limits, Owner
+from .batch import Batch
 from .handed_off import HandedOffConnection
+from .states import ClientEnd
 
 
 class ThreadedConnection(HandedOffConnection):
