@@ -17,12 +17,15 @@ from .errors import BackendError, ConfigError, EventError
 from .events import START, id_text, without_mark
 
 _CLIENT = Path(__file__).parent / "client"
-# What a page of another origin may set; a wildcard would not cover Authorization.
+# The headers that pages of other origins may set. A wildcard does not include
+# Authorization (Fetch, 3.3.6).
 _ALLOWED_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID")
-# Far more than a page that was away has to acknowledge at once.
+# Far more than a page needs for the events that it got while it was offline.
 _MAX_ACK_BYTES = 64 * 1024
 _MAX_ACK_IDS = 1_000
-_ACK_BODY = '{"ids": ["<id of an event>", …]}, or {"id": "<id>"} for all up to it'
+_ACK_BODY = (
+    '{"ids": ["<event id>", …]}, or {"id": "<event id>"} for all events up to it'
+)
 
 blueprint = Blueprint("sse_push", __name__)
 
@@ -57,7 +60,8 @@ def stream() -> Response:
 def acknowledge() -> tuple[Response, int] | Response:
     """Remove events from the current user's mailbox.
 
-    The JSON body has ``ids``, the single events, or ``id``, the last of all events.
+    The JSON body has ``ids``, a list of event ids, or ``id``: then all events up to it
+    are removed.
     """
     state = current_state()
     user_id, ticket = authenticate(state)
@@ -110,7 +114,7 @@ def _read_acknowledged() -> tuple[list[Any], bool]:
 def health() -> tuple[Response, int]:
     """Whether events can be sent: 200 if so, or while the worker starts; else 503.
 
-    Whoever the health authorizer accepts sees the whole state of the extension.
+    Clients that the health authorizer accepts see the whole state of the extension.
     """
     state = current_state()
     may_see_all = state.setup.health_authorizer
@@ -131,7 +135,7 @@ def client() -> Response:
 
 @blueprint.errorhandler(HTTPException)
 def error(failure: HTTPException) -> tuple[Response, int] | HTTPException:
-    """Answer errors of these routes as JSON, which programs can read."""
+    """Answer errors of these routes with JSON, which programs can read."""
     if failure.response is not None or failure.code is None or failure.code < 400:
         return failure
     answer = jsonify(error=failure.name, message=failure.description)
@@ -183,7 +187,7 @@ def authenticate(state: State) -> tuple[str | None, Ticket | None]:
 
 
 def _ticket(state: State) -> Ticket | None:
-    # Most requests have none, and parsing the query costs 10 µs.
+    # Most requests have no ticket, and parsing the query costs 10 µs.
     if "ticket=" not in request.environ.get("QUERY_STRING", ""):
         return None
     text = request.args.get("ticket")

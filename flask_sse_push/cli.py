@@ -18,15 +18,15 @@ commands = AppGroup("sse", help="Server-Sent Events: check the installation.")
 _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 
-# The command loads the application itself: that may be what fails.
+# The command loads the application itself, to report an error of loading as a finding.
 @commands.command("check", with_appcontext=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
     """Check the configuration, the installed extras and the backend.
 
-    Run it before a deployment, in the environment of the server. It prints each
-    finding with what to do about it. The exit status is 1 if one is an error, else 0.
+    Run it before a deployment, in the environment of the server. It prints each finding
+    and what to do about it. The exit status is 1 if a finding is an error, else 0.
     """
     findings = _findings(context.ensure_object(ScriptInfo))
     is_ok = all(finding.level is not Level.ERROR for finding in findings)

@@ -122,12 +122,15 @@ class SSEPush(Verbs):
     ) -> Response:
         """Answer the current request with a stream, in a route of your own.
 
-        Authenticate the user first: whoever gets the response gets the user's events.
+        Authenticate the user first, because the client gets all of the user's events.
 
         :param user_id: the user whose events are sent; ``None`` for broadcasts only.
         :param groups: names of the groups that the stream joins, or a function that
             returns them; then no :meth:`join` or :meth:`leave` is missed while it looks
             them up.
+        :raises NotAcceptable: the client does not accept an event stream (status 406).
+        :raises EventError: the user id or a group name is not allowed.
+        :raises ConfigError: the server was started in a way that cannot serve streams.
         """
         return current_state().engine.streams.respond(user_id, groups)
 
@@ -149,10 +152,10 @@ class SSEPush(Verbs):
 
         :param groups: names of the groups that its streams join. :meth:`join` and
             :meth:`leave` change the groups of its open streams, not the ticket.
-        :param seconds: how long it opens new streams; from 1 second to a day.
-        :param resume_seconds: how long after that it can still resume a stream with a
-            ``Last-Event-ID``, and acknowledge events, but none from before it was
-            issued; from 0 seconds to a day.
+        :param seconds: how long it opens new streams, from 1 second to a day.
+        :param resume_seconds: how long after that, from 0 seconds to a day, it can
+            still resume a stream with a ``Last-Event-ID`` and acknowledge events. It
+            then gives no access to events from before it was issued.
         :raises ConfigError: the application has no secret key.
         :raises EventError: an argument is not allowed.
         """
@@ -163,8 +166,8 @@ class SSEPush(Verbs):
 
         ``status`` is ``healthy`` while events can be sent, even if nobody is connected,
         and ``unhealthy`` while they cannot. It is ``starting`` in a process that has
-        just started and cannot read the event log yet, although it waited half a
-        second. ``isHealthy`` is ``False`` only if ``status`` is ``unhealthy``.
+        just started and still cannot read the event log after a wait of half a second.
+        ``isHealthy`` is ``False`` only if ``status`` is ``unhealthy``.
         """
         return self._state().engine.health()
 

@@ -10,9 +10,9 @@ class Level(StrEnum):
     """How serious a finding is."""
 
     OK = "ok"
-    #: It works, but perhaps not as expected.
+    #: Something works, but perhaps not as expected.
     WARNING = "warning"
-    #: It does not work, or it can lose events.
+    #: Something does not work, or can lose events.
     ERROR = "error"
 
 
@@ -22,7 +22,7 @@ class Finding:
 
     :param subject: what was checked, in one word, such as ``settings``.
     :param message: what was found, as a sentence.
-    :param remedy: what to do about it; empty if nothing is wrong.
+    :param remedy: what to do about it, as a sentence; empty if nothing is wrong.
     """
 
     level: Level

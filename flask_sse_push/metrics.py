@@ -58,7 +58,7 @@ class Metrics(Collector):
         except ValueError as error:
             raise ConfigError(
                 "This registry already has a Metrics: call init_app() of that Metrics, "
-                "or pass this one a CollectorRegistry of its own."
+                "or pass this one a separate CollectorRegistry()."
             ) from error
         self._published = Counter(
             "sse_push_events_published",

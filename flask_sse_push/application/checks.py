@@ -1,4 +1,4 @@
-"""Check an application before it is deployed."""
+"""Checks an application before it is deployed."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ..findings import Finding, error, ok, warning
 from ..log import make_backend
 from .state import EXTENSION, State, state_of
 
-# The package that an extra brings.
+# The package that each extra installs.
 _PACKAGES = {"redis": "redis", "limits": "limits", "metrics": "prometheus-client"}
 
 
 def check_application(app: Flask) -> Iterator[Finding]:
-    """Check everything that can be known without a running server; never raises."""
+    """Check everything that can be checked without the WSGI server; never raises."""
     if EXTENSION not in app.extensions:
         yield error(
             "settings",
             f"The application {app.name!r} has no SSEPush.",
-            "Call sse.init_app(app) where the application is made.",
+            "Call sse.init_app(app) where the application is created.",
         )
         return
     state = state_of(app)
@@ -70,8 +70,8 @@ def _check_extras(state: State) -> Iterator[Finding]:
         except PackageNotFoundError:
             yield error(
                 "extras",
-                f"{package} is not installed; {purpose} need it.",
-                f"pip install 'flask_sse_push[{extra}]'",
+                f"The package {package} is not installed; it is needed for {purpose}.",
+                f"Install it: pip install 'flask_sse_push[{extra}]'",
             )
         else:
             yield ok("extras", f"{package} {installed} is installed, for {purpose}.")
@@ -114,7 +114,7 @@ def _check_users(state: State) -> Iterator[Finding]:
 
 
 def _check_server(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Check what the environment says about gunicorn and the limits of a process."""
+    """Check gunicorn's options in the environment, and the limits of a process."""
     workers, worker_class = _gunicorn_options(environ)
     if workers is not None and workers > 1 and config.is_memory:
         yield error(
@@ -138,8 +138,8 @@ def _check_server(config: Config, environ: Mapping[str, str]) -> Iterator[Findin
             "server",
             f"SSE_PUSH_MAX_CONNECTIONS is {most}, but a process started from here may "
             f"open {descriptors} files and sockets.",
-            "Raise the limit where the server is started: ulimit -n, or LimitNOFILE= "
-            "of systemd.",
+            "Raise the limit where the server is started, with ulimit -n or systemd's "
+            "LimitNOFILE=.",
         )
 
 

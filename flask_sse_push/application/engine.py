@@ -22,13 +22,13 @@ from .presence import PresenceTeller
 
 _log = logging.getLogger("flask_sse_push")
 
-# The longest wait, in seconds, at process exit for events not yet in the event log.
+# The longest wait at process exit, in seconds, for events in the outbox.
 _FLUSH_SECONDS = 2.0
-# Seconds that a request for the health waits, at most, until a process that has just
-# started can read the event log: less than the second that Kubernetes gives a probe.
+# The longest wait of a health request, in seconds, for a process that has just started
+# to read the event log. Kubernetes's default timeout for a probe is one second.
 _WAIT_SECONDS = 0.5
-# Seconds after its start in which an engine can be "starting". A connection attempt
-# that fails does so sooner.
+# Seconds after its start during which an engine can be "starting". A connection attempt
+# fails sooner.
 _STARTING_SECONDS = 10.0
 
 
@@ -37,9 +37,9 @@ class Engine:
 
     :param on_opened: called with the user id when a stream has opened.
     :param on_ended: called when a stream has ended.
-    :param on_failed: called with an event that the event log refuses for good, and the
+    :param on_failed: called with an event that the event log cannot accept, and the
         error.
-    :param presence: told who comes online and goes offline, over all workers.
+    :param presence: gets the users who come online and go offline, over all workers.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Engine:
     def append(self, outgoing: Sequence[Outgoing]) -> Iterator[Receipt]:
         """Append events to the event log; if it is remote, through the outbox.
 
+        :returns: a receipt for each event, in order.
         :raises OutboxFull: the outbox is full.
         """
         for one in outgoing:
@@ -92,14 +93,15 @@ class Engine:
     def liveness(self, wait: float = _WAIT_SECONDS) -> dict[str, Any]:
         """Whether events can be sent; never raises.
 
-        :param wait: seconds to wait, at most, for a process that has just started.
+        :param wait: the longest wait, in seconds, for a process that has just started.
+        :returns: ``status``, ``isHealthy`` and ``timestamp``.
         """
         return self._liveness(self._backend_health(wait))
 
     def health(self, wait: float = _WAIT_SECONDS) -> dict[str, Any]:
         """The state of the extension; never raises.
 
-        :param wait: as :meth:`liveness`.
+        :param wait: as for :meth:`liveness`.
         """
         backend = self._backend_health(wait)
         hub = self.hub
@@ -123,7 +125,7 @@ class Engine:
     def _backend_health(self, wait: float) -> dict[str, Any]:
         end = time.monotonic() + wait
         while self._is_starting and time.monotonic() < end:
-            # In short steps, because an attempt that fails also ends the wait.
+            # In short steps, because a failed connection attempt also ends the wait.
             self.backend.wait_ready(0.02)
         return self.backend.health()
 

@@ -1,4 +1,4 @@
-"""Tells the application which users come online and go offline."""
+"""Reports to the application which users come online and go offline."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _log = logging.getLogger("flask_sse_push")
 
 
 class PresenceTeller:
-    """Calls a function for each user who comes or goes, in order, one at a time.
+    """Calls a function for each user who comes online or goes offline, in order.
 
-    It does so in a greenlet or thread of its own: the function may take long, and the
-    backend must go on telling other workers that this one is alive.
+    It does so in a separate greenlet or thread, because the function may take long, and
+    the backend must not stop reporting to other workers that this one is alive.
 
     :param tell: takes the user id, and whether the user has come online.
-    :param is_wanted: whether anybody listens.
+    :param is_wanted: returns whether anybody listens; if not, nothing is queued.
     """
 
     def __init__(
@@ -55,4 +55,7 @@ class PresenceTeller:
             try:
                 self._tell(user_id, is_online)
             except Exception:
-                _log.exception("Sending user_online or user_offline failed")
+                _log.exception(
+                    "A receiver of the signal %s raised an error",
+                    "user_online" if is_online else "user_offline",
+                )

@@ -57,7 +57,7 @@ class State:
     """
 
     def __init__(self, app: Flask, config: Config, setup: Setup) -> None:
-        # Made only to check the settings: each process makes its own when needed.
+        # Made only to check the settings; each process makes its own when it needs it.
         make_backend(config)
         self.config = config
         self.setup = setup
@@ -75,7 +75,7 @@ class State:
         self._engine: Engine | None = None
         self._engine_pid = 0
         self._lock = native_lock()
-        # Whether a stream can have a user, or the warning has been logged.
+        # Whether streams can have users, or the warning about it has been logged.
         self._has_users = False
 
     @property
@@ -121,7 +121,7 @@ class State:
             )
 
     def _secret_keys(self) -> list[Any]:
-        """The keys that sign, the present one last, as Flask has it for the session."""
+        """The keys for signatures, the current one last, as for Flask's session."""
         app = self._app()
         if app is None or not app.secret_key:
             return []
@@ -134,7 +134,7 @@ class State:
         seconds: float,
         resume_seconds: float,
     ) -> str:
-        """Make a ticket, as :meth:`Tickets.issue` does; so streams can have users."""
+        """Make a ticket, as :meth:`.Tickets.issue` does: streams can have users now."""
         ticket = self.tickets.issue(user_id, groups, seconds, resume_seconds)
         self._has_users = True
         return ticket
@@ -164,6 +164,7 @@ class State:
 
 
 def _hears_of_presence() -> bool:
+    """Whether any function is connected to ``user_online`` or ``user_offline``."""
     return bool(user_online.receivers or user_offline.receivers)
 
 
@@ -179,7 +180,7 @@ def state_of(app: Flask) -> State:
     if state is None:
         raise ConfigError(
             f"SSEPush is not set up for the application {app.name!r}: call "
-            "sse.init_app(app)."
+            "sse.init_app(app) where the application is created."
         )
     return state  # type: ignore[no-any-return]
 

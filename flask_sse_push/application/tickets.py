@@ -1,4 +1,4 @@
-"""Tickets: signed texts that open a user's stream from places without cookies."""
+"""Tickets: signed texts with which clients without cookies open a user's stream."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from ..events import START, Position, channel_member, group_channels, user_chann
 from .engine import Engine
 
 _SALT = "flask_sse_push.ticket"
-# A ticket is part of a URL, and URLs are logged.
+# The longest validity, in seconds. A ticket is part of a URL, and URLs are logged.
 _MOST_SECONDS = 86_400.0
-# Leaves room for the rest of the request line: gunicorn takes 4,094 bytes.
+# Leaves room for the rest of the request line: gunicorn accepts 4,094 bytes.
 _MOST_CHARACTERS = 2_000
-# Longest wait, in seconds, for a worker that has just started to have read the log.
+# The longest wait, in seconds, for a worker that has just started to read the event
+# log.
 _READY_SECONDS = 2.0
 
 _ASK_ANEW = (
@@ -30,7 +31,7 @@ _ASK_ANEW = (
 
 
 class TicketError(SSEPushError):
-    """Raised when a ticket is not valid; the text is for the client that sent it."""
+    """Raised if a ticket is not valid. The client that sent it gets the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Ticket:
 
     @property
     def not_before(self) -> Position:
-        """The position before which its streams get no events."""
+        """The position after which its streams get events."""
         return self.issued if self.is_expired else START
 
     def require_resumed(self, cursor: Position | None) -> None:
@@ -57,15 +58,15 @@ class Ticket:
 
         :param cursor: the position from which the client resumes; ``None`` if it has
             none.
-        :raises TicketError: it has expired.
+        :raises TicketError: the ticket has expired and cannot open a new stream.
         """
         if self.is_expired and cursor is None:
             raise TicketError(f"This ticket has expired. {_ASK_ANEW}")
 
     def require_own(self, positions: Iterable[Position]) -> None:
-        """Check that it may acknowledge events.
+        """Check that it may acknowledge the events at these positions.
 
-        :raises TicketError: it has expired, and one of the events is older than it.
+        :raises TicketError: the ticket has expired, and one of the events is older.
         """
         if self.is_expired and any(position <= self.issued for position in positions):
             raise TicketError(f"This ticket has expired. {_ASK_ANEW}")
@@ -74,8 +75,8 @@ class Ticket:
 class Tickets:
     """Issues tickets of one application, and reads them.
 
-    :param secret_keys: returns the application's secret keys, the one that signs last;
-        an empty list if it has none.
+    :param secret_keys: returns the application's secret keys, with the one that signs
+        at the end; an empty list if it has none.
     :param engine: returns the application's engine in this process.
     """
 
@@ -94,8 +95,10 @@ class Tickets:
     ) -> str:
         """Make a ticket.
 
+        :param seconds: how long it opens new streams.
+        :param resume_seconds: how long after that it still resumes streams.
         :raises ConfigError: the application has no secret key.
-        :raises EventError: an argument is not allowed.
+        :raises EventError: an argument is not allowed, or the ticket is too long.
         """
         keys = self._secret_keys()
         if not keys:
@@ -112,17 +115,17 @@ class Tickets:
         assert isinstance(text, str)
         if len(text) > _MOST_CHARACTERS:
             raise EventError(
-                f"A ticket with {len(names)} groups has {len(text)} characters, too "
-                "many for a URL: name fewer groups, or one that stands for them."
+                f"A ticket with {len(names)} groups has {len(text)} characters, which "
+                "is too long for a URL. Pass fewer groups, or one that includes them."
             )
         return text
 
     def read(self, text: str) -> Ticket:
         """Check a ticket and read its contents.
 
-        :param text: the ticket as a client sent it; can be anything.
-        :raises TicketError: it is forged, from another application or too old, or the
-            user's clients have been removed since.
+        :param text: untrusted input from a client.
+        :raises TicketError: the ticket is forged, from another application or expired,
+            or the user's clients have been removed since it was issued.
         """
         keys = self._secret_keys()
         try:
@@ -131,7 +134,7 @@ class Tickets:
             said = None
         if said is None:
             raise TicketError(
-                "This is not a ticket of this application, or not a whole one. "
+                "This is not a valid ticket of this application, or it is incomplete. "
                 f"{_ASK_ANEW}"
             )
         user_id, groups, issued_ms, fresh_ms, resume_ms, *issued = said
@@ -140,7 +143,7 @@ class Tickets:
             raise TicketError(f"This ticket has expired. {_ASK_ANEW}")
         ticket = Ticket(user_id, tuple(groups), tuple(issued), age > fresh_ms)
         engine = self._engine()
-        # A worker that has just started has not read of any removal yet.
+        # A worker that has just started does not know the removals in the event log.
         engine.backend.wait_ready(_READY_SECONDS)
         if engine.hub.removals.has_after(user_channel(user_id), ticket.issued):
             raise TicketError(
@@ -152,8 +155,10 @@ class Tickets:
     def resumed(self, last_event_id: str | None) -> Position | None:
         """The position from which a client resumes.
 
-        ``None`` if the id is not from this event log, for example because it is in the
-        future: a stream would start with the whole mailbox then.
+        :param last_event_id: untrusted input from a client.
+        :returns: ``None`` if there is no id, or if it is not from this event log, for
+            example because it is in the future: such a stream would start with the
+            whole mailbox.
         """
         engine = self._engine()
         if not last_event_id:
@@ -186,8 +191,8 @@ def _serializer(keys: list[Any]) -> URLSafeSerializer:
 def _seconds(name: str, value: float, *, least: float = 1.0) -> float:
     if type(value) not in (int, float) or not least <= value <= _MOST_SECONDS:
         raise EventError(
-            f"{name} is a number from {least:.0f} to {_MOST_SECONDS:.0f}, a day, not "
-            f"{value!r}."
+            f"{name} must be a number from {least:.0f} to {_MOST_SECONDS:.0f} (a day), "
+            f"not {value!r}."
         )
     return float(value)
 

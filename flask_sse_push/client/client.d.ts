@@ -1,6 +1,6 @@
 /** Types of client.js, the browser client of flask_sse_push. */
 
-/** "connecting" is only before the first answer; later reconnecting is "waiting". */
+/** "connecting" lasts until the first answer; during later reconnects it is "waiting". */
 export type State = "connecting" | "open" | "waiting" | "closed";
 
 /**
@@ -28,8 +28,8 @@ export interface ControlEvents {
 }
 
 /**
- * `data` is the event's decoded JSON. A handler may be async: the event is handled when
- * the handler has ended without an error. What it returns is ignored.
+ * `data` is the event's decoded JSON, or text if it is not JSON. A handler may be async:
+ * the event is handled when the handler has ended without an error. Its result is ignored.
  */
 export type Handler<Data> = (data: Data, event: MessageEvent<string>) => unknown;
 
@@ -38,9 +38,9 @@ export type Handlers<Events> = {
 };
 
 /**
- * A value, or a function that returns it, which is called at each attempt to connect,
- * once more after a 401, and after an acknowledgement was answered with 401. If it
- * throws, the attempt has failed, and the next one follows later.
+ * A value, or a function that returns it. The function is called at each attempt to
+ * connect, again after a status 401, and after an acknowledgement was answered with 401.
+ * If it throws, the attempt has failed, and the next one follows later.
  */
 export type Renewable<Value> = Value | (() => Value | Promise<Value>);
 
@@ -84,7 +84,8 @@ export interface Push<Events = Record<string, any>> {
   onState(handler: (state: State, reason: Reason | null) => void): () => void;
   /**
    * Acknowledge all events up to an id, or the single events of a list of ids, so that
-   * the server removes them from the user's mailbox. Resolves to whether it accepted.
+   * the server removes them from the user's mailbox. Resolves to whether the server
+   * accepted the request.
    */
   acknowledge(id: string | string[]): Promise<boolean>;
   /** Close the stream and do not reconnect. */

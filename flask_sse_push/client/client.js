@@ -9,9 +9,9 @@
  *       push.onState((state) => console.log(state));
  *     </script>
  *
- * EventSource reconnects after a lost connection, but stops for good at any status other
+ * EventSource reconnects after a lost connection, but never again after any status other
  * than 200 (WHATWG HTML, 9.2.3 "fail the connection"). `connect` then opens a new one,
- * with back-off and jitter, and resumes after the newest event it has received.
+ * after growing random delays, and resumes after the newest event it has received.
  */
 
 const CONTROL = "sse-push-";
@@ -45,7 +45,7 @@ class Push {
   #options;
   #isRenewable;
   #credentials;
-  // What the functions returned at the last attempt.
+  // The URL and headers of the last attempt, which functions may have returned.
   #place = null;
   #headers;
   #source = null;
@@ -117,7 +117,7 @@ class Push {
     this.#end("closed");
   }
 
-  /** Get the URL and the headers, from functions if these were given. */
+  /** Get the URL and the headers; call the functions that return them, if any. */
   async #ask() {
     const { headers } = this.#options;
     const [url, fresh] = await Promise.all([valueOf(this.#url), valueOf(headers)]);
@@ -142,8 +142,8 @@ class Push {
   }
 
   #start() {
-    // An id without data sets the cursor inside EventSource, where it cannot be read. If
-    // no event was received, the new EventSource cannot resume, so this reports a gap.
+    // An id without data sets the cursor inside EventSource, which does not show it. If no
+    // event was received, the new EventSource cannot resume, so this reports a gap.
     const blind = this.#wasOpen && !this.#cursor;
     const url = new URL(this.#place);
     if (this.#cursor) url.searchParams.set("lastEventId", this.#cursor);
@@ -166,9 +166,9 @@ class Push {
       source.addEventListener("open", () => source.dispatchEvent(gap), { once: true });
     }
     source.addEventListener("error", (event) => {
-      // An event of the stream may have the name "error", too.
+      // Events of the server can have the name "error", too.
       if (event instanceof MessageEvent) return;
-      // EventSource reconnects by itself, but with its first URL.
+      // EventSource reconnects by itself, but always with its first URL.
       if (source.readyState === CLOSED || this.#isRenewable) this.#lost(source);
       else this.#setState("waiting");
     });
@@ -178,17 +178,17 @@ class Push {
   }
 
   #listen(name) {
-    // A listener that is added twice is called once.
+    // The same listener is called only once, even if it is added twice.
     this.#source.addEventListener(name, this.#receive);
   }
 
-  /** Reconnect later, unless the status says that this would be of no use. */
+  /** Reconnect later, unless the status shows that another attempt would fail, too. */
   async #lost(source) {
     const isFailed = source.readyState === CLOSED;
     source.close();
     this.#later(source.retry);
     let { status } = source;
-    // EventSource hides the status it got, so ask for it.
+    // EventSource does not show the status, so send a request to get it.
     if (isFailed) status ??= await statusOf(source.url, this.#credentials);
     if (this.#source !== source || this.#state === "closed") return;
     if (status === 401 && this.#isRenewable && !this.#isRenewed) {
@@ -234,8 +234,8 @@ class Push {
   };
 
   /**
-   * Whether the event was received before. An event without an id has the id of the one
-   * before it, so comparing ids is not enough.
+   * Whether the event was received before. An event without an id has the id of the
+   * previous event, so comparing ids is not enough.
    */
   #isRepeated(id, { type, data }) {
     const seen = this.#seen;
@@ -244,7 +244,7 @@ class Push {
     return order < 0 || (order === 0 && type === seen.type && data === seen.data);
   }
 
-  /** The network or the page is back: reconnect now, without waiting for the delay. */
+  /** The network or the page is available again: reconnect now, without the delay. */
   #wake = () => {
     if (document.visibilityState !== "hidden" && this.#timer) this.#open();
   };
@@ -258,7 +258,7 @@ class Push {
       if (!this.#place) await this.#ask();
       for (let isLast = !this.#isRenewable; ; isLast = true) {
         const url = new URL(acknowledgeUrl ?? "ack", this.#place);
-        // The stream's query may hold a token.
+        // The query of the stream's URL may contain a token.
         if (!acknowledgeUrl) url.search = this.#place.search;
         const headers = new Headers(this.#headers);
         headers.set("Content-Type", "application/json");
@@ -299,7 +299,7 @@ class Push {
   }
 }
 
-/** Sends ids together after a delay, and again if they could not be sent. */
+/** Collects ids, sends them together after a delay, and retries if that fails. */
 class Acknowledger {
   #send;
   #ids = new Set();
@@ -342,8 +342,9 @@ class Acknowledger {
 }
 
 /**
- * What EventSource is, by fetch, which sends headers and shows the status. It does not
- * reconnect by itself; `retry` is the time that the server asked for.
+ * A replacement for EventSource that uses fetch, and therefore can send headers and knows
+ * the status. It does not reconnect by itself; `retry` is the server's `retry:` value in
+ * milliseconds.
  */
 class FetchSource extends EventTarget {
   readyState = 0;
@@ -371,13 +372,13 @@ class FetchSource extends EventTarget {
       if (response.status === 200 && /^text\/event-stream\b/i.test(type)) {
         this.readyState = 1;
         this.dispatchEvent(new Event("open"));
-        // The decoder removes a BOM and joins split characters.
+        // The decoder removes a BOM, and joins characters that are split between chunks.
         const text = response.body.pipeThrough(new TextDecoderStream()).getReader();
         const parse = this.#parser();
         for (let part; !(part = await text.read()).done; ) parse(part.value);
       }
     } catch {
-      // There was no connection, or it was lost.
+      // The connection failed or was lost.
     }
     if (this.readyState === CLOSED) return;
     this.close();
@@ -444,8 +445,8 @@ function decode(text) {
 }
 
 /**
- * Call a handler; returns whether it ended without an error. An error is reported to
- * the console, so that the other handlers still run.
+ * Call a handler; return whether it ended without an error. An error is reported to the
+ * console, so that the other handlers still run.
  */
 async function call(handler, ...values) {
   try {

@@ -9,8 +9,8 @@ from flask import Response
 from ..events import encode_comment, encode_retry
 from .negotiation import MIMETYPE
 
-# EventSource gives up for good on any status except 200. A client that cannot be served
-# now therefore gets a stream that ends at once, and reconnects after this time.
+# EventSource never reconnects after any status except 200. A client that cannot be
+# served now therefore gets a stream that ends at once, and reconnects after this time.
 _BUSY_RETRY_MS = 5_000
 STREAM_HEADERS = {
     # no-transform, because proxies that compress a stream delay its events.

@@ -1,4 +1,4 @@
-"""Channels: the addressees of events."""
+"""Channels: each event is sent to one of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def user_channel(user_id: object) -> Channel:
 def user_channels(user_ids: Iterable[object]) -> list[Channel]:
     """The channels of several users.
 
-    :raises EventError: a value is not a user id, or one text was passed, not a list.
+    :raises EventError: a value is not a user id, or a single text was passed.
     """
     return [user_channel(user_id) for user_id in _several(user_ids, "user ids")]
 
@@ -51,7 +51,7 @@ def group_channel(group: str) -> Channel:
 def group_channels(groups: Iterable[str]) -> tuple[Channel, ...]:
     """The channels of several groups, without duplicates.
 
-    :raises EventError: a value is not a group name, or one text was passed, not a list.
+    :raises EventError: a value is not a group name, or a single text was passed.
     """
     return tuple(dict.fromkeys(map(group_channel, _several(groups, "groups"))))
 

@@ -19,8 +19,8 @@ def html_text(value: object) -> str | None:
 def own_dump(value: object) -> dict[str, Any] | None:
     """The dump of a pydantic model or an attrs object; ``None`` for other objects.
 
-    Neither library is imported: models are known by ``model_dump()``, attrs classes by
-    ``__attrs_attrs__``. The values of an attrs object are not converted.
+    Neither library is imported: models are recognized by ``model_dump()``, attrs
+    classes by ``__attrs_attrs__``. The values of an attrs object are not converted.
 
     :raises ValueError: pydantic cannot dump a value of the model.
     """

@@ -125,16 +125,16 @@ class Membership:
 
     @staticmethod
     def event(user_id: str, group: str, *, joins: bool) -> Event:
-        """The event to append to the event log."""
+        """The control event that carries the change through the event log."""
         name = _JOIN if joins else _LEAVE
         data = to_json([user_id, group])
         return Event(name=name, data=data, channel=CONTROL, store=False)
 
     @staticmethod
     def read(event: Event, position: Position) -> Membership:
-        """Make an entry of such an event.
+        """Make an entry of a control event that :meth:`event` has made.
 
-        :raises EventError: its data are not a user id and a group name.
+        :raises EventError: its data is not a user id and a group name.
         """
         try:
             user_id, group = json.loads(event.data)
@@ -147,13 +147,13 @@ class Membership:
         return Membership(position, user_channel(user_id), group_channel(group), joins)
 
 
-#: An entry that workers act on; no client gets it.
+#: An entry for the workers; no client receives it.
 Control = Removal | Membership
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Entries before ``position`` may be missing; from there on, none is."""
+    """Entries before ``position`` may be missing; no later entry is."""
 
     position: Position
 

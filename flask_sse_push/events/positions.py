@@ -12,7 +12,7 @@ Position = tuple[int, int]
 #: The position before every entry.
 START: Final[Position] = (0, 0)
 
-#: At the end of the id of an event that its user's mailbox keeps until acknowledged.
+#: Ends the id of an event that is in a mailbox and that clients must acknowledge.
 UNREAD_MARK: Final = "m"
 
 _POSITION = re.compile(r"(\d{1,16})-(\d{1,16})", re.ASCII)

@@ -38,17 +38,17 @@ def checked_name(text: str, what: str) -> str:
 
 
 def retain_key(key: str) -> str:
-    """The key of which an event is the newest.
+    """Check the ``retain`` key of an event, and return it.
 
-    :raises EventError: it is no text, is empty or longer than 256 characters.
+    :raises EventError: it is not text of 1 to 256 characters.
     """
     if not isinstance(key, str):
-        raise EventError(f"retain= takes a key, which is text, not {key!r}.")
+        raise EventError(f"retain= must be text, not {key!r}.")
     return checked_name(plain(key), "retain key")
 
 
 def plain(text: str) -> str:
-    """Text as a plain ``str``: ``str()`` of a ``(str, Enum)`` is the member's name."""
+    """Text as a plain ``str``. For an enum member, this is its value, not its name."""
     return str.__str__(text)
 
 

@@ -174,7 +174,7 @@ class Backend(ABC):
         do nothing here. A backend that reads only some channels must also follow the
         ``Membership`` entries, which change the groups of open connections.
 
-        :param cursor: the position to resume from; ``None`` if the client starts anew.
+        :param cursor: the position to resume from; ``None`` for a new client.
         :returns: the entries that the client has missed and that the receiver was not
             given, in log order.
         :raises BackendError: the backend cannot be reached.

@@ -1,4 +1,4 @@
-"""How the data that a verb is called with becomes the text that is sent."""
+"""Converts the data that a verb is called with into the text that is sent."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .unsendable import find_unsendable
 if TYPE_CHECKING:
     from flask import Flask
 
-# JSON's own types, apart from text, and mappings.
+# The types that need no conversion, except text.
 _JSON_TYPES = (int, float, list, tuple, Mapping)
 
 
 class Serializer:
     """Converts data into text with the rules of a JSON provider of Flask.
 
-    The provider's ``default`` converts values of other types than JSON's. What it
-    refuses is converted here: pydantic models and attrs objects by their own dumps,
-    enums to their values, and mappings. A provider with a ``dumps`` of its own encodes
-    the whole payload. Otherwise the JSON is compact and keeps the order of the keys.
+    The provider's ``default`` converts values of other types than JSON's. This class
+    converts what the provider refuses: pydantic models, attrs objects, mappings, and
+    enums, which become their values. A provider that overrides ``dumps`` encodes the
+    whole payload. Otherwise the JSON is compact and keeps the order of the keys.
 
     :param get_app: returns the application, whose ``json`` may be replaced at any time;
         ``None`` without an application, for Flask's default rules.
@@ -42,9 +42,9 @@ class Serializer:
         """Prepare the data of an event that has no schema.
 
         :param event: the event's name, for the error.
-        :returns: text, which is sent as it is, for text and for an object with
-            ``__html__()``; a mapping for a mapping or another object; else the data
-            itself, which is sent as JSON.
+        :returns: text, which is sent unchanged, for text and for an object with
+            ``__html__()``; a mapping, for a mapping and for an object that becomes one;
+            otherwise the data itself, which is sent as JSON.
         :raises PayloadError: the data has no JSON form.
         """
         if type(data) is str:
@@ -53,7 +53,7 @@ class Serializer:
         if html is not None:
             return html
         if isinstance(data, str):
-            return str.__str__(data)  # the value of a member of a StrEnum
+            return str.__str__(data)  # for a member of a StrEnum, its value
         if data is None or isinstance(data, _JSON_TYPES):
             return data
         try:
@@ -91,10 +91,10 @@ class Serializer:
         try:
             text = provider.dumps(payload)
         except TypeError:
-            # It may hold a model that the provider does not know.
+            # The payload may have a model that the provider cannot convert.
             return self._encode(payload)
         if "NaN" in text or "Infinity" in text:
-            # Both are allowed within a string, but not as values; decoding tells.
+            # Both are allowed within text, but not as values. Decoding shows which.
             json.loads(text, parse_constant=_refuse_constant)
         return text
 

@@ -31,18 +31,20 @@ class SendOptions:
     """How an event is sent.
 
     :param priority: which events leave first when several wait in the outbox.
-    :param store: ``False`` for an event that is of no use later: neither the history
-        nor the mailbox keeps it.
+    :param store: ``False`` for an event that is useless later: neither the history nor
+        the mailbox keeps it.
     :param mailbox: whether the event waits in the user's mailbox until it has been
-        delivered. ``False`` keeps it in the history only, so that a connection that was
-        cut off still resumes with it. ``None`` follows ``SSE_PUSH_MAILBOX_EVENTS``.
-    :param id: an id of your own for the event, also its payload's ``id``. An event that
-        is sent twice to one receiver with the same id arrives once.
+        delivered. ``False`` keeps it only in the history, so that a client whose
+        connection was lost can still resume with it. ``None`` follows
+        ``SSE_PUSH_MAILBOX_EVENTS``.
+    :param id: your own id for the event (text, a number or a UUID), also its payload's
+        ``id``. If an event is sent twice with the same id to the same user, group or
+        everybody, it arrives once.
     :param coalesce: while events wait for a slow client, a newer one replaces an older
         one of the same channel with the same key.
     :param retain: key of a state, such as ``"score"``: every new stream gets the newest
         event of each key on its channels.
-    :param rate_limit: how often this receiver may get events of this name, such as
+    :param rate_limit: how often this user or group may get events of this name, such as
         ``"5/minute"``; it replaces a configured limit.
     :raises EventError: a value is not allowed.
     """
@@ -73,8 +75,8 @@ class SendOptions:
             object.__setattr__(self, "retain", retain_key(self.retain))
             if not self.store:
                 raise EventError(
-                    "retain= keeps the event for new streams, store=False keeps it "
-                    "nowhere: leave one of them out."
+                    "retain= keeps the event for new streams, but store=False keeps it "
+                    "nowhere. Leave one of them out."
                 )
 
 
@@ -82,7 +84,7 @@ _DEFAULTS = SendOptions()
 
 
 def with_options(verb: _Verb) -> _Verb:
-    """Make ``help()`` and the documentation show each option of a verb."""
+    """Give a verb a signature with all options, for ``help()`` and the docs."""
     signature = inspect.signature(verb)
     parameters = [
         parameter

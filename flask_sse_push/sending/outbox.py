@@ -25,7 +25,7 @@ _BATCH, _BATCH_CHARACTERS = 500, 1024 * 1024
 
 
 # Era, rank of the priority, number in the order of arrival, event and receipt. An event
-# that keeps its place has an era of its own, between those before and after it.
+# that keeps its place has a separate era, between those before and after it.
 _Waiting = tuple[int, int, int, Event, Receipt]
 
 
@@ -43,7 +43,7 @@ class Outbox:
     :param append: writes events to the event log and returns their positions; it raises
         ``BackendError`` if a later try may succeed.
     :param size: the most events it holds.
-    :param on_failed: called with an event that the event log refuses for good, and the
+    :param on_failed: called with an event that the event log cannot accept, and the
         error.
     """
 
@@ -79,7 +79,7 @@ class Outbox:
         """Queue an event. If it is ``URGENT``, first try to append it at once.
 
         :param keeps_place: whether it leaves after everything that is queued now and
-            before everything that is queued later, whatever the priorities.
+            before everything that is queued later, regardless of priorities.
         :raises OutboxFull: the outbox is full.
         """
         receipt = Receipt(connected)

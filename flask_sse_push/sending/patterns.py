@@ -164,7 +164,7 @@ class Verbs(SendingVerbs, UserVerbs):
 
         :param items: counted while they are iterated.
         :param total: the amount of work; defaults to ``len(items)``, if it has one.
-        :param task_id: 32 random hexadecimal digits unless given.
+        :param task_id: text; by default, 32 random hexadecimal digits.
         :param message: text for the user.
         :param failed_message: text for the user if the work fails. The text of an
             exception is never sent.

@@ -17,8 +17,8 @@ from .sender import Sender
 
 _log = logging.getLogger("flask_sse_push")
 
-# Seconds in which no progress is sent, for each second that an event has waited for the
-# backend in vain: an outage slows the work down by a tenth at most.
+# Seconds in which no progress is sent, for each second that sending an event took until
+# it failed: an outage slows the work down by at most a tenth.
 _WORK_PER_WAIT = 10
 
 _Item = TypeVar("_Item")
@@ -159,7 +159,7 @@ class Progress(Generic[_Item]):
         if message is not None:
             data["message"] = message
         options = SendOptions(
-            # Only the last event, which says how the task ended, is of use later.
+            # Only the last event, which says how the task ended, is useful later.
             store=self._status is not ProgressStatus.RUNNING,
             coalesce=self.task_id,
         )

@@ -43,7 +43,7 @@ class Receipt:
     def wait(self, timeout: float) -> bool:
         """Wait until the event is in the event log.
 
-        :param timeout: seconds.
+        :param timeout: the longest wait, in seconds.
         :returns: whether it is there.
         """
         end = time.monotonic() + timeout

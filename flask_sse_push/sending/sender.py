@@ -22,7 +22,7 @@ from .options import SendOptions
 from .ratelimit import RateLimiter
 from .receipt import Receipt
 
-# The longest wait, in seconds, until a control event is in the event log.
+# The longest wait, in seconds, for the events that precede a control event.
 _PLACE_SECONDS = 1.0
 
 
@@ -30,8 +30,8 @@ _PLACE_SECONDS = 1.0
 class Outgoing:
     """An event that has been checked and not yet sent.
 
-    :param keeps_place: whether its place in the order of sending is kept, whatever the
-        priorities of other events.
+    :param keeps_place: whether it keeps its place in the order of sending, regardless
+        of the priorities of other events.
     """
 
     event: Event
@@ -82,8 +82,8 @@ class Sender:
 
         :raises PayloadError: the data does not match the schema; nothing was sent.
         :raises EventError: the event is not allowed; nothing was sent.
-        :raises RateLimitExceeded: a rate limit refuses one; nothing was sent.
-        :raises OutboxFull: the outbox is full; the events before this one were sent.
+        :raises RateLimitExceeded: a rate limit refuses an event; nothing was sent.
+        :raises OutboxFull: the outbox is full; the events before it was full were sent.
         :raises BackendError: the backend cannot be reached, and there is no outbox.
         """
         return self.send_checked(
@@ -100,9 +100,9 @@ class Sender:
     def send_control(self, event: Event, *, keeps_place: bool = False) -> None:
         """Append a control event, without rate limits and signals.
 
-        :param keeps_place: whether it must come after all that this process has sent
-            before, and before all that it sends later. Then this call waits a moment
-            for the events in the outbox.
+        :param keeps_place: whether it must come after all events that this process has
+            sent earlier, and before those that it sends later. Then this call waits up
+            to a second for the events in the outbox.
         :raises OutboxFull: the outbox is full.
         :raises BackendError: the backend cannot be reached.
         """
@@ -128,7 +128,7 @@ class Sender:
     def admit(self, outgoing: Outgoing) -> None:
         """Count an event against its rate limit.
 
-        :raises RateLimitExceeded: the limit is used up.
+        :raises RateLimitExceeded: the limit has been reached.
         """
         event = outgoing.event
         try:
@@ -211,7 +211,7 @@ class Sender:
         return names == "all" or name in names
 
     def _prepare(self, name: str, data: object) -> object:
-        """The payload, which is sent as JSON, or the text, which is sent as it is."""
+        """The payload, which is sent as JSON, or text, which is sent unchanged."""
         data = self.serializer.plain(name, data)
         return self.schemas.prepare(name, data) if isinstance(data, Mapping) else data
 

@@ -70,7 +70,7 @@ class Sequence:
             self.is_done = True
 
     def cancel(self) -> None:
-        """Send no more events; those that were sent stay sent."""
+        """Send no more events."""
         self._is_cancelled = True
         if self._wakeup is not None:
             self._wakeup.set()
@@ -78,7 +78,7 @@ class Sequence:
     def wait(self, timeout: float) -> bool:
         """Wait until the sequence has ended: sent, cancelled or failed.
 
-        :param timeout: seconds.
+        :param timeout: the longest wait, in seconds.
         :returns: whether it has ended.
         """
         end = time.monotonic() + timeout

@@ -1,4 +1,4 @@
-"""Find the value that has no JSON form, and say what to send instead."""
+"""Finds the value that has no JSON form, and says what to send instead."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REMEDIES = {
     "complex": "Pass a list of two numbers.",
 }
 _REMEDY = (
-    "Pass a mapping of its values, or have the application's JSON provider dump it: "
+    "Pass a mapping of its values, or make the application's JSON provider convert it: "
     "https://flask.palletsprojects.com/en/stable/api/#flask.json.provider"
 )
 
@@ -30,6 +30,7 @@ def find_unsendable(
     :param simplify: converts a value of another type into one of JSON's types, or
         raises ``TypeError``.
     :param error: why the payload could not be encoded; used if no such value is found.
+    :returns: a list of messages, by key path, or by ``_schema`` for the whole payload.
     """
     try:
         found = _search(payload, simplify, "", ())
@@ -81,7 +82,7 @@ def _number(value: int | float, path: str) -> tuple[str, str] | None:
     try:
         int.__repr__(value)
     except ValueError:  # past sys.get_int_max_str_digits()
-        return path, "This int has too many digits: pass it as text."
+        return path, "This int has too many digits. Pass it as text."
     return None
 
 
@@ -90,7 +91,10 @@ def _key(key: object, path: str) -> tuple[str, str] | None:
         return None
     if isinstance(key, float) and math.isfinite(key):
         return None
-    return path, f"The key {key!r} is of type {type(key).__name__}: a key is text."
+    return (
+        path,
+        f"The key {key!r} is of type {type(key).__name__}. Use text as a key.",
+    )
 
 
 def _join(path: str, key: object) -> str:
@@ -100,7 +104,7 @@ def _join(path: str, key: object) -> str:
 
 
 def _named(kind: type) -> str:
-    """A type's name, with its module if that is not the obvious one."""
+    """A type's name, with its module unless the type is built in."""
     if kind.__module__ in ("builtins", "__main__"):
         return f"A value of type {kind.__qualname__}"
     return f"A value of type {kind.__module__}.{kind.__qualname__}"

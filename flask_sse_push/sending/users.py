@@ -18,7 +18,7 @@ from .sender import Sender
 
 
 class UserVerbs(ABC):
-    """The verbs that ask about users or act on their connections and mailboxes."""
+    """The verbs about users, their connections and their mailboxes."""
 
     @abstractmethod
     def _get_sender(self) -> Sender:
@@ -26,31 +26,41 @@ class UserVerbs(ABC):
 
     @abstractmethod
     def _get_backend(self) -> Backend:
-        """The backend to ask."""
+        """The backend to use now."""
 
     def get_client_count(self) -> int:
-        """Open connections, over all workers.
+        """The number of open connections, over all workers.
 
         :raises BackendError: the backend cannot be reached.
         """
         return self._get_backend().client_count()
 
     def get_connected_users(self) -> set[str]:
-        """Ids of the users that are connected, as text, over all workers.
+        """The ids of the connected users, as text, over all workers.
 
         :raises BackendError: the backend cannot be reached.
         """
         return self._get_backend().connected_users()
 
     def is_user_connected(self, user_id: object) -> bool:
-        """Whether a user is connected, to any worker.
+        """Whether a user is connected to any worker.
 
+        :param user_id: text, a number or a UUID.
+        :raises EventError: the user id is not allowed.
         :raises BackendError: the backend cannot be reached.
         """
         return self._get_backend().is_user_connected(id_text(user_id))
 
     def remove_client(self, user_id: object) -> None:
-        """Close every connection of a user, on every worker."""
+        """Close every connection of a user, on every worker.
+
+        This also makes all earlier tickets of the user invalid.
+
+        :param user_id: text, a number or a UUID.
+        :raises EventError: the user id is not allowed.
+        :raises OutboxFull: the outbox is full.
+        :raises BackendError: the backend cannot be reached, and there is no outbox.
+        """
         self._get_sender().send_control(Removal.event(id_text(user_id)))
 
     def join(self, user_id: object, group: str) -> None:
@@ -81,7 +91,7 @@ class UserVerbs(ABC):
     def get_group_users(self, group: str) -> set[str]:
         """The ids of the users with an open connection in a group, over all workers.
 
-        Members who are not connected are known to your database only.
+        Only your database knows the members who are not connected.
 
         :raises EventError: the name of the group is not allowed.
         :raises BackendError: the backend cannot be reached.
@@ -95,7 +105,7 @@ class UserVerbs(ABC):
         self._get_sender().send_control(change, keeps_place=True)
 
     def acknowledge(self, user_id: object, event_id: str) -> int:
-        """Remove from a user's mailbox all events up to one.
+        """Remove all events up to and including one from a user's mailbox.
 
         :param event_id: the id of an event that a client received, or of a receipt.
         :returns: the number of events removed.

@@ -35,23 +35,24 @@ class SendingVerbs(ABC):
         :param user_id: text, a number or a UUID.
         :param event: the event's name, which may have a schema.
         :param data: a mapping; an object that the event's schema or the application's
-            JSON provider can dump, a pydantic model or an attrs object; or, for an
-            event without a schema, text or ``Markup``, which is sent as it is.
+            JSON provider can convert, a pydantic model or an attrs object; or, for an
+            event without a schema, text or ``Markup``, which is sent unchanged.
         :param priority: which events leave first when several wait in the outbox.
-        :param store: ``False`` for an event that is of no use later: neither the
-            history nor the mailbox keeps it.
+        :param store: ``False`` for an event that is useless later: neither the history
+            nor the mailbox keeps it.
         :param mailbox: whether the event waits in the user's mailbox until it has been
-            delivered. ``False`` keeps it in the history only, so that a connection that
-            was cut off still resumes with it. ``None`` follows
+            delivered. ``False`` keeps it only in the history, so that a client whose
+            connection was lost can still resume with it. ``None`` follows
             ``SSE_PUSH_MAILBOX_EVENTS``.
-        :param id: an id of your own for the event, also its payload's ``id``. An event
-            that is sent twice to one receiver with the same id arrives once.
+        :param id: your own id for the event (text, a number or a UUID), also its
+            payload's ``id``. If an event is sent twice with the same id to the same
+            user, group or everybody, it arrives once.
         :param coalesce: while events wait for a slow client, a newer one replaces an
             older one of the same channel with the same key.
         :param retain: key of a state, such as ``"score"``: every new stream gets the
             newest event of each key on its channels.
-        :param rate_limit: how often this receiver may get events of this name, such as
-            ``"5/minute"``; it replaces a configured limit.
+        :param rate_limit: how often this user or group may get events of this name,
+            such as ``"5/minute"``; it replaces a configured limit.
         :raises PayloadError: the data does not match the schema, or a value has no JSON
             form; nothing was sent.
         :raises EventError: the name, the user id or an option is not allowed; nothing
@@ -109,14 +110,15 @@ class SendingVerbs(ABC):
         batch_id: str | None = None,
         **options: Unpack[SendKeywords],
     ) -> list[Receipt]:
-        """Send many users an event each, all with the same ``batchId``.
+        """Send one event to each of many users, all with the same ``batchId``.
 
-        Data that is not a mapping, or whose schema has no ``batch_id``, gets none. All
-        events are checked, and counted against rate limits, before the first is sent.
+        Data that is not a mapping, or whose schema has no ``batch_id``, gets no
+        ``batchId``. All events are checked, and counted against rate limits, before the
+        first is sent.
 
         :param notifications: pairs of user id and data; or mappings, whose ``user_id``
             (or ``userId``) names the user and whose other keys are the data.
-        :param batch_id: 32 random hexadecimal digits unless given.
+        :param batch_id: text; by default, 32 random hexadecimal digits.
         :param options: those of :meth:`send_to_user`, except ``id``.
         :raises PayloadError: the data of one event does not match the schema; none was
             sent.

@@ -82,7 +82,7 @@ class StreamReader:
         self._events: deque[ReceivedEvent] = deque()
         self._chunks: queue.Queue[bytes | None] = queue.Queue()
         self._is_over = False
-        # Iterating over the response blocks, so a thread of its own does it.
+        # Iterating over the response blocks, so a separate thread does it.
         spawn(_pass_on, self.response.response, self._chunks)
         # The client has read the first chunk already; it has the cursor of the stream.
         self._pump(_OPENING_SECONDS)

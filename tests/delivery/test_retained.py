@@ -170,5 +170,5 @@ def test_a_wrong_key_is_refused(sse: SSEPush, key: Any) -> None:
 
 @pytest.mark.usefixtures("context")
 def test_what_is_not_stored_cannot_be_retained(sse: SSEPush) -> None:
-    with pytest.raises(EventError, match="leave one of them out"):
+    with pytest.raises(EventError, match="Leave one of them out"):
         sse.broadcast("x", {}, retain="key", store=False)

@@ -130,8 +130,8 @@ def _ask_sentinels(sentinel: Any, target: Target) -> Address:
     try:
         address: Address = sentinel.discover_master(target.service)
     except MasterNotFoundError as error:
-        # The text of redis-py's error has all options of all connections, which may be
-        # secret, and hardly a reason.
+        # The text of redis-py's error lists the options of all connections, which may
+        # be secret, but not the reason.
         names = ", ".join(f"{host}:{port}" for host, port in target.addresses)
         raise redis.ConnectionError(
             f"no sentinel of {names} knows a running primary of the service "
