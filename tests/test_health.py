@@ -111,8 +111,8 @@ def test_starting_is_no_failure_until_the_server_does_not_answer(
     # A deployment that asks outright gets an answer.
     with pytest.raises(BackendError, match="SSE_PUSH_BACKEND_URL cannot be reached"):
         sse.check_health()
+    eventually(lambda: client.get("/sse/health").status_code == 503)
     failed = client.get("/sse/health")
-    assert failed.status_code == 503
     assert failed.json is not None
     assert failed.json["status"] == "unhealthy"
     assert failed.json["isHealthy"] is False
