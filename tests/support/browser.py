@@ -38,6 +38,40 @@ _OPTIONS = (
     "--remote-debugging-port=0",
 )
 
+# The most attempts at clicking something that moves.
+CLICKS = 20
+# Key codes of DOM events, and the text of the key.
+_KEYS = {"Enter": (13, "\r"), "Tab": (9, "")}
+# Find the middle of an element, and let no click pass that goes elsewhere.
+_AIM = """(selector) => {
+  const element = document.querySelector(selector);
+  element.scrollIntoView({ block: "center", behavior: "instant" });
+  const box = element.getBoundingClientRect();
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  const hit = document.elementFromPoint(x, y);
+  if (!element.contains(hit))
+    throw new Error(`${hit?.outerHTML.slice(0, 80)} lies over it`);
+  const names = ["pointerdown", "mousedown", "pointerup", "mouseup", "click"];
+  const seen = new Set();
+  const guard = (event) => {
+    if (seen.has("click") || element.contains(event.target)) {
+      seen.add(event.type);
+    } else {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
+  };
+  for (const name of names) addEventListener(name, guard, true);
+  window.clickGuard = {
+    end() {
+      for (const name of names) removeEventListener(name, guard, true);
+      delete window.clickGuard;
+      return seen.has("click");
+    },
+  };
+  return [x, y];
+}"""
+
 
 class BrowserError(AssertionError):
     """Raised when Chromium does not start, a script throws, or a wait times out."""
@@ -279,28 +313,43 @@ class Page:
     def click(self, selector: str) -> None:
         """Click with the mouse on the first element that matches.
 
+        The page may move it between looking where it is and the click. A click that
+        would hit something else is withheld from the page, and made again.
+
         :raises BrowserError: there is none, or another element covers it.
         """
-        x, y = self.run(
-            f"""(() => {{
-              const element = document.querySelector({json.dumps(selector)});
-              element.scrollIntoView({{ block: "center", behavior: "instant" }});
-              const box = element.getBoundingClientRect();
-              const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
-              const hit = document.elementFromPoint(x, y);
-              if (!element.contains(hit))
-                throw new Error(`${{hit?.outerHTML.slice(0, 80)}} lies over it`);
-              return [x, y];
-            }})()"""
-        )
-        for kind in ("mousePressed", "mouseReleased"):
+        for _ in range(CLICKS):
+            x, y = self.run(f"({_AIM})({json.dumps(selector)})")
+            for kind in ("mousePressed", "mouseReleased"):
+                self._call(
+                    "Input.dispatchMouseEvent",
+                    type=kind,
+                    x=x,
+                    y=y,
+                    button="left",
+                    clickCount=1,
+                )
+            if self._has_clicked():
+                return
+        raise BrowserError(f"{CLICKS} clicks on {selector} have missed it")
+
+    def _has_clicked(self) -> bool:
+        try:
+            return bool(self.run("window.clickGuard?.end() ?? true"))
+        except BrowserError:
+            return True  # the click leads to another page
+
+    def press(self, key: str) -> None:
+        """Press a key, such as ``Enter`` or ``Tab``, where the focus is."""
+        code, text = _KEYS[key]
+        for kind in ("keyDown", "keyUp"):
             self._call(
-                "Input.dispatchMouseEvent",
+                "Input.dispatchKeyEvent",
                 type=kind,
-                x=x,
-                y=y,
-                button="left",
-                clickCount=1,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=code,
+                **({"text": text} if text and kind == "keyDown" else {}),
             )
 
     def errors(self) -> list[str]:
