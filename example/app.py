@@ -18,6 +18,7 @@ from flask import Flask, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from example.products import PRODUCTS
+from example.text import is_blank, is_clean, is_one_line
 from flask_sse_push import (
     EventName,
     PayloadError,
@@ -79,12 +80,12 @@ def field(name: str, *, limit: int, default: str | None = None) -> str:
 
     :param limit: the most characters.
     :param default: the value of a missing or blank field; ``None`` if it is required.
-    :raises RequestError: missing, blank, too long, or not printable text.
+    :raises RequestError: missing, blank, too long, or with control characters.
     """
     fields: object = request.get_json(silent=True) if request.is_json else request.form
     value = fields.get(name) if isinstance(fields, Mapping) else None
     text = value.strip() if isinstance(value, str) else ""
-    if not text:
+    if is_blank(text):
         if default is not None:
             return default
         raise RequestError(
@@ -92,7 +93,7 @@ def field(name: str, *, limit: int, default: str | None = None) -> str:
         )
     if len(text) > limit:
         raise RequestError(400, f"Shorten {name!r} to at most {limit} characters.")
-    if not text.replace("\n", "").replace("\r", "").isprintable():
+    if not is_clean(text):
         raise RequestError(400, f"Remove the control characters from {name!r}.")
     return text
 
@@ -103,7 +104,7 @@ def user_field(name: str) -> str:
     :raises RequestError: as :func:`field`, or more than one line.
     """
     user = field(name, limit=MAX_USER)
-    if not user.isprintable():
+    if not is_one_line(user):
         raise RequestError(400, f"Write {name!r} on one line.")
     return user
 
