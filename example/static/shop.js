@@ -11,10 +11,14 @@ const WORDS = {
   closed: "Offline",
 };
 const TOAST_MS = 7000;
+const TOASTS_KEPT = 4;
 /** The style of an announcement, by its priority. */
 const TONES = { low: "low", medium: "normal", high: "urgent" };
 const MESSAGES_KEPT = 60;
 const COUNT_MS = 20000;
+const COUNT_AGAIN_MS = 500;
+/** An order under way is loaded again when nothing was heard of it for so long. */
+const SILENCE_MS = 5000;
 
 const byId = (id) => document.getElementById(id);
 const copyOf = (id) => byId(id).content.firstElementChild.cloneNode(true);
@@ -28,6 +32,16 @@ function fill(row, texts) {
 
 function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** The JSON at an address; null if there is none just now. */
+async function get(url) {
+  try {
+    const response = await fetch(url, { cache: "no-store" });
+    return response.ok ? await response.json() : null;
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -66,25 +80,52 @@ function takeFields(form, ...emptied) {
 
 /* Toasts */
 
+/** The last element outside the toasts that had the focus. */
+let place = null;
+document.addEventListener("focusin", ({ target }) => {
+  if (!byId("toasts").contains(target)) place = target;
+});
+
+/** Remove a toast. If it has the focus, that moves to the next one, or back. */
+function dismiss(row) {
+  const hasFocus = row.matches(":focus-within");
+  const buttons = [...byId("toasts").querySelectorAll(".close")];
+  const index = buttons.indexOf(row.querySelector(".close"));
+  row.remove();
+  if (!hasFocus) return;
+  const after = buttons.slice(index + 1);
+  const before = buttons.slice(0, index).reverse();
+  for (const element of [...after, ...before, place, document.querySelector("main")]) {
+    // A hidden element does not take it.
+    element?.focus({ preventScroll: true });
+    if (element && element === document.activeElement) return;
+  }
+}
+
 function toast({ title, text, tone = "normal", tag = "" }) {
   const row = copyOf("toast-template");
   row.dataset.tone = tone;
   fill(row, { ".toast-title": title, ".toast-text": text, ".tag": tag });
   row.querySelector(".tag").hidden = !tag;
   row.querySelector(".toast-text").hidden = !text;
-  const remove = () => row.remove();
-  row.querySelector(".close").addEventListener("click", remove);
+  row.querySelector(".close").addEventListener("click", () => dismiss(row));
   if (tone !== "urgent") {
-    let timer = setTimeout(remove, TOAST_MS);
-    row.addEventListener("pointerenter", () => clearTimeout(timer));
-    row.addEventListener("focusin", () => clearTimeout(timer));
-    row.addEventListener("pointerleave", () => {
-      timer = setTimeout(remove, TOAST_MS / 2);
-    });
+    let timer = setTimeout(dismiss, TOAST_MS, row);
+    const pause = () => clearTimeout(timer);
+    const resume = () => {
+      pause();
+      if (!row.matches(":focus-within")) timer = setTimeout(dismiss, TOAST_MS / 2, row);
+    };
+    row.addEventListener("pointerenter", pause);
+    row.addEventListener("focusin", pause);
+    row.addEventListener("pointerleave", resume);
+    row.addEventListener("focusout", resume);
   }
   const region = byId(tone === "urgent" ? "toasts-urgent" : "toasts-polite");
   region.append(row);
-  while (region.childElementCount > 4) region.firstElementChild.remove();
+  if (region.childElementCount > TOASTS_KEPT) {
+    region.querySelector(".toast:not(:focus-within)").remove();
+  }
 }
 
 /* Orders */
@@ -118,12 +159,27 @@ function showOrder(news) {
   bar.setAttribute("aria-valuetext", `${order.status}, ${order.message}`);
   bar.style.setProperty("--done", order.step / order.totalSteps);
   bar.style.setProperty("--steps", order.totalSteps);
+  expectSteps();
+}
+
+/**
+ * A server that ends takes along the steps it had still to send. An order without its
+ * item was placed in another browser, and its state cannot be loaded.
+ */
+let silence = null;
+function expectSteps() {
+  clearTimeout(silence);
+  const isUnderWay = ({ order }) => order.item && order.step < order.totalSteps;
+  if ([...orders.values()].some(isUnderWay)) {
+    silence = setTimeout(loadOrders, SILENCE_MS);
+  }
 }
 
 async function loadOrders() {
   if (!user) return;
-  const response = await fetch(ordersUrl, { cache: "no-store" }).catch(() => null);
-  if (response?.ok) (await response.json()).forEach(showOrder);
+  const current = await get(ordersUrl);
+  current?.forEach(showOrder);
+  if (!current) expectSteps();
 }
 
 async function placeOrder(button) {
@@ -133,7 +189,9 @@ async function placeOrder(button) {
     toast({ title: "Log in first", text: "Any name will do." });
     return;
   }
-  button.disabled = true;
+  // A button that is disabled would lose the focus.
+  if (button.ariaDisabled === "true") return;
+  button.ariaDisabled = "true";
   try {
     const order = await post(ordersUrl, { item: button.dataset.item });
     // The first event may arrive before the answer.
@@ -144,7 +202,7 @@ async function placeOrder(button) {
   } catch (error) {
     toast({ title: "Not ordered", text: error.message, tone: "urgent" });
   }
-  button.disabled = false;
+  button.ariaDisabled = "false";
 }
 
 /* Chat */
@@ -218,13 +276,19 @@ async function announce(form) {
 
 /* How many are connected */
 
+let nextCount = null;
 async function showCount() {
-  if (document.hidden || push.state !== "open") return;
-  const response = await fetch(`${sse}/health`, { cache: "no-store" }).catch(() => null);
-  const health = response?.ok ? await response.json() : {};
-  const known = Number.isInteger(health.connectedClients);
-  byId("count").hidden = !known;
-  if (known) byId("count").textContent = `${health.connectedClients} connected`;
+  let again = COUNT_MS;
+  if (!document.hidden && push.state === "open") {
+    const health = await get(`${sse}/health`);
+    const count = health?.connectedClients;
+    // Another worker than the one with this page's stream may not know of it yet.
+    if (count === 0) again = COUNT_AGAIN_MS;
+    byId("count").hidden = !(count > 0) || push.state !== "open";
+    byId("count").textContent = `${count} connected`;
+  }
+  clearTimeout(nextCount);
+  nextCount = setTimeout(showCount, again);
 }
 
 /* The stream */
@@ -234,10 +298,14 @@ const push = connect(`${sse}/stream`);
 push.onState((state) => {
   byId("state").dataset.state = state;
   byId("state-word").textContent = WORDS[state];
-  if (state === "open") showCount();
-  else byId("count").hidden = true;
+  if (state === "open") {
+    showCount();
+    // Events may have been missed, also where there is no gap in the log.
+    loadOrders();
+  } else {
+    byId("count").hidden = true;
+  }
 });
-setInterval(showCount, COUNT_MS);
 
 push.on("order-status", (data) => {
   showOrder(data);
@@ -293,5 +361,6 @@ for (const [id, send] of [["chat", sendMessage], ["announce", announce]]) {
   });
 }
 if (user) messages.forEach(showMessage);
+// The page shows its orders even if no stream can be opened.
 await loadOrders();
 document.body.dataset.ready = "yes";
