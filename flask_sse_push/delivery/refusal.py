@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from random import SystemRandom
 
 from flask import Response
 
@@ -29,5 +29,5 @@ def busy(reason: str) -> Response:
 
 def busy_text(reason: str) -> bytes:
     """The bytes of the stream that :func:`busy` returns."""
-    retry = int(_BUSY_RETRY_MS * random.uniform(0.5, 1.5))
+    retry = int(_BUSY_RETRY_MS * SystemRandom().uniform(0.5, 1.5))
     return encode_retry(retry) + encode_comment(reason)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import random
+from random import SystemRandom
 
+# The system's own generator: the sequence of the ``random`` module belongs to the
+# application, which may have seeded it, and a fork would repeat it in every worker.
+_uniform = SystemRandom().uniform
 # Seconds. The pause doubles from the first value up to the last.
 _FIRST, _LAST = 0.05, 2.0
 
@@ -25,7 +28,7 @@ class Backoff:
 
     def take(self) -> float:
         """The next pause, in seconds."""
-        pause = self._next * random.uniform(0.5, 1.0)
+        pause = self._next * _uniform(0.5, 1.0)
         self._next = min(self._next * 2, _LAST)
         return pause
 
