@@ -18,6 +18,7 @@ from .channels import (
 from .codec import (
     CLOSING,
     GAP,
+    OPEN,
     RESERVED_PREFIX,
     encode,
     encode_closing,
@@ -44,6 +45,7 @@ __all__ = [
     "CLOSING",
     "CONTROL",
     "GAP",
+    "OPEN",
     "RESERVED_PREFIX",
     "START",
     "UNREAD_MARK",

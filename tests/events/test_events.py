@@ -162,9 +162,17 @@ def test_a_bad_retry_is_refused(bad: int) -> None:
         encode_retry(bad)
 
 
-def test_comments_retry_and_cursor_dispatch_nothing() -> None:
-    stream = encode_comment("hello") + encode_retry(5) + encode_cursor((7, 1))
-    assert list(read_by_the_standard(stream + encode("x", "1"))) == [("x", "1", "7-1")]
+def test_comments_and_retry_dispatch_nothing() -> None:
+    stream = encode_comment("hello") + encode_retry(5) + encode("x", "1", "7-1")
+    assert list(read_by_the_standard(stream)) == [("x", "1", "7-1")]
+
+
+def test_the_cursor_comes_with_data_because_firefox_keeps_no_other() -> None:
+    stream = encode_retry(5) + encode_cursor((7, 1)) + encode("x", "1")
+    assert list(read_by_the_standard(stream)) == [
+        ("sse-push-open", "{}", "7-1"),
+        ("x", "1", "7-1"),
+    ]
 
 
 def test_the_gap_says_from_where_to_where() -> None:
