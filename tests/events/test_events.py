@@ -188,6 +188,28 @@ def test_the_closing_says_why() -> None:
     assert (name, json.loads(data)) == ("sse-push-closing", {"reason": "age"})
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | any_text,
+    lambda inner: st.lists(inner) | st.dictionaries(any_text, inner),
+    max_leaves=8,
+)
+
+
+@given(json_values)
+def test_json_is_one_line_for_every_client(value: object) -> None:
+    text = to_json(value)
+    # Also for those that split lines with str.splitlines().
+    assert len(text.splitlines()) == 1
+    assert json.loads(text) == value
+    [event] = SSEClient(iter([encode("x", text, "1-0")])).events()
+    assert json.loads(event.data) == value
+
+
+@given(st.text(st.sampled_from('\\"u\x85\u2028\u2029a')))
+def test_an_escape_in_json_means_the_same_after_a_backslash(text: str) -> None:
+    assert json.loads(to_json({text: text})) == {text: text}
+
+
 @given(st.integers(0, 10**15), st.integers(0, 10**15))
 def test_an_id_is_read_back_as_the_position(ms: int, seq: int) -> None:
     id = format_id((ms, seq))
