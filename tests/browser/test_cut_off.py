@@ -17,7 +17,7 @@ from tests.support.firefox import open_firefox
 from tests.support.relay import Relay
 from tests.support.servers import Server, serve
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(150)]
 
 Show = Callable[[str], AbstractContextManager[object]]
 
