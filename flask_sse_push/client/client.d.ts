@@ -23,6 +23,7 @@ export interface Closing {
 }
 
 export interface ControlEvents {
+  "sse-push-open": Record<string, never>;
   "sse-push-gap": Gap;
   "sse-push-closing": Closing;
 }

@@ -142,8 +142,8 @@ class Push {
   }
 
   #start() {
-    // An id without data sets the cursor inside EventSource, which does not show it. If no
-    // event was received, the new EventSource cannot resume, so this reports a gap.
+    // The cursor comes with the first event. If the stream was cut off before it, the new
+    // EventSource cannot resume, so this reports a gap.
     const blind = this.#wasOpen && !this.#cursor;
     const url = new URL(this.#place);
     if (this.#cursor) url.searchParams.set("lastEventId", this.#cursor);

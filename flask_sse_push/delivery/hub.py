@@ -182,13 +182,13 @@ class Hub:
         replay: list[Entry],
     ) -> None:
         channels = connection.channels
-        opening = [self._retry]
+        gap = b""
         floor = self.history.floor(channels)
         if resume.is_lost or resume.cursor < floor:
             floor = max(floor, resume.cursor)
-            opening.append(encode_gap(resume.since, floor))
+            gap = encode_gap(resume.since, floor)
         elif missed.lost is not None:
-            opening.append(encode_gap(resume.since, missed.lost))
+            gap = encode_gap(resume.since, missed.lost)
         if missed.entries:
             # Entries that this process has not read yet are left out: they are
             # delivered when it reads them.
@@ -200,17 +200,21 @@ class Hub:
             merged = {entry.position: entry for entry in (*known, *replay)}
             replay = [merged[position] for position in sorted(merged)]
         cursor = max(self.position, resume.cursor)
-        end = b""
-        # A client needs a cursor before its first event. After the missed events its
-        # cursor must not be older than the floor, or it would see the gap again. A new
-        # client must not resume from a retained event, which may be old.
-        if not replay:
-            opening.append(encode_cursor(cursor))
-        elif replay[-1].position < floor or (
-            resume.is_fresh and any(entry.retain for entry in replay)
-        ):
-            end = encode_cursor(cursor)
-        connection.load(b"".join(opening), replay, end, cursor, missed.lost)
+        start, end = cursor, b""
+        if replay or gap:
+            # Until it has received the rest, a client must not resume after it.
+            start = resume.start(missed.lost, *(entry.position for entry in replay[:1]))
+            # After the missed events its cursor must not be older than the floor, or it
+            # would see the gap again. A new client must not resume from a retained
+            # event, which may be old.
+            if (
+                not replay
+                or replay[-1].position < floor
+                or (resume.is_fresh and any(entry.retain for entry in replay))
+            ):
+                end = encode_cursor(cursor)
+        opening = self._retry + encode_cursor(start) + gap
+        connection.load(opening, replay, end, cursor, missed.lost)
 
     def note_mail(self, connection: Connection) -> None:
         """Watch the connection until its mailbox events have been delivered."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from ..events import Position
+from ..events import START, Position
 
 # How far ahead of this process a cursor may be, in milliseconds: its client may come
 # from a worker that has read more of the event log, or whose clock is ahead.
@@ -20,11 +20,13 @@ class Resume:
     :param since: the event id that the client sent, if it is from this event log.
     :param is_lost: whether events may be missing before the cursor, because the client
         sent an id that is not from this event log, or one that is too old for it.
+    :param held: the position of ``since``.
     """
 
     cursor: Position
     since: str | None = None
     is_lost: bool = False
+    held: Position | None = None
 
     @property
     def is_fresh(self) -> bool:
@@ -36,6 +38,25 @@ class Resume:
         if self.is_fresh or self.cursor >= position:
             return self
         return replace(self, cursor=position, is_lost=True)
+
+    def start(self, *missed: Position | None) -> Position:
+        """The cursor with which a stream opens, if more follows before the new events.
+
+        A client that is cut off after it gets everything that it has missed when it
+        resumes from there, and is told of the same gap.
+
+        :param missed: the first event that follows, and an event that was lost, if any.
+        """
+        start = self.cursor
+        if self.held is not None:
+            start = self.held
+        elif self.is_lost:
+            start = START
+        for position in missed:
+            # Mailboxes and retained events hold events from before a new client.
+            if position is not None and position <= start:
+                start = max((position[0] - 1, 0), START)
+        return start
 
     @classmethod
     def read(
@@ -61,4 +82,4 @@ class Resume:
         ahead = 0 if is_memory else _AHEAD_MS
         if cursor is None or cursor[0] > newest + ahead:
             return cls(now, is_lost=True)
-        return cls(cursor, since=last_event_id)
+        return cls(cursor, since=last_event_id, held=cursor)

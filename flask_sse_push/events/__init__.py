@@ -18,6 +18,7 @@ from .channels import (
 from .codec import (
     CLOSING,
     GAP,
+    OPEN,
     RESERVED_PREFIX,
     encode,
     encode_closing,
@@ -36,7 +37,7 @@ from .positions import (
     parse_id,
     without_mark,
 )
-from .serialization import json_encoder, timestamp, to_json
+from .serialization import escape_line_ends, json_encoder, timestamp, to_json
 from .text import id_text, plain, retain_key
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "CLOSING",
     "CONTROL",
     "GAP",
+    "OPEN",
     "RESERVED_PREFIX",
     "START",
     "UNREAD_MARK",
@@ -63,6 +65,7 @@ __all__ = [
     "encode_cursor",
     "encode_gap",
     "encode_retry",
+    "escape_line_ends",
     "format_id",
     "group_channel",
     "group_channels",

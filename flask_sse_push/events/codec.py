@@ -16,6 +16,7 @@ from .text import require_encodable
 
 #: Event names that start with this are reserved for the extension's own events.
 RESERVED_PREFIX: Final = "sse-push-"
+OPEN: Final = "sse-push-open"
 GAP: Final = "sse-push-gap"
 CLOSING: Final = "sse-push-closing"
 
@@ -85,8 +86,11 @@ def encode_retry(milliseconds: int) -> bytes:
 
 
 def encode_cursor(position: Position) -> bytes:
-    """An ``id`` without data: it sets the client's cursor and delivers no event."""
-    return f"id: {format_id(position)}\n\n".encode()
+    """The control event that sets the client's cursor, and with which a stream opens.
+
+    It has data, because clients need not keep an ``id`` without it: Firefox does not.
+    """
+    return encode(OPEN, "{}", format_id(position))
 
 
 def encode_gap(since: str | None, oldest: Position) -> bytes:

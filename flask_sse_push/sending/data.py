@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flask.json.provider import DefaultJSONProvider, JSONProvider
 
 from ..errors import PayloadError
-from ..events import html_text, json_encoder, own_dump
+from ..events import escape_line_ends, html_text, json_encoder, own_dump
 from .unsendable import find_unsendable
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Serializer:
         if "NaN" in text or "Infinity" in text:
             # Both are allowed within text, but not as values. Decoding shows which.
             json.loads(text, parse_constant=_refuse_constant)
-        return text
+        return escape_line_ends(text)
 
     def _simplify(self, value: object) -> object:
         """Convert a value of another type into one of JSON's types.

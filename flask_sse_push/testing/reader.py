@@ -14,6 +14,7 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
+from ..events import OPEN
 from ..runtime.concurrency import spawn
 
 _OPENING_SECONDS = 5.0
@@ -36,7 +37,9 @@ class ReceivedEvent:
 
 
 class StreamReader:
-    """An open stream that is read event by event; comments are skipped.
+    """An open stream that is read event by event.
+
+    Comments and ``sse-push-open`` are skipped; the latter sets ``last_event_id``.
 
     ::
 
@@ -86,6 +89,7 @@ class StreamReader:
         spawn(_pass_on, self.response.response, self._chunks)
         # The client has read the first chunk already; it has the cursor of the stream.
         self._pump(_OPENING_SECONDS)
+        self.last_event_id = self._parser.opening_id
         if not self._events:
             self.last_event_id = self._parser.id
 
@@ -163,6 +167,8 @@ class _Parser:
         self._name = ""
         self._data: list[str] = []
         self.id: str | None = None
+        #: The id of the event that the stream opens with.
+        self.opening_id: str | None = None
         self.retry: int | None = None
 
     def feed(self, chunk: bytes) -> Iterator[ReceivedEvent]:
@@ -191,7 +197,9 @@ class _Parser:
     def _dispatch(self) -> Iterator[ReceivedEvent]:
         name, lines = self._name or "message", self._data
         self._name, self._data = "", []
-        if lines:
+        if name == OPEN:
+            self.opening_id = self.opening_id or self.id
+        elif lines:
             text = "\n".join(lines)
             try:
                 data = json.loads(text)

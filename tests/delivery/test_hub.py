@@ -245,7 +245,7 @@ def test_a_restart_of_the_log_is_announced_to_open_streams(hub: Hub) -> None:
     eventually(lambda: bool(written))
     gap = f'{{"since":"{start}-0","oldest":"{start + 5}-0"}}'
     assert written[0].startswith(encode("sse-push-gap", gap))
-    assert written[0].endswith(f"id: {start + 5}-0\n\n".encode())
+    assert written[0].endswith(encode("sse-push-open", "{}", f"{start + 5}-0"))
     connection.close("gone")
 
 

@@ -162,9 +162,17 @@ def test_a_bad_retry_is_refused(bad: int) -> None:
         encode_retry(bad)
 
 
-def test_comments_retry_and_cursor_dispatch_nothing() -> None:
-    stream = encode_comment("hello") + encode_retry(5) + encode_cursor((7, 1))
-    assert list(read_by_the_standard(stream + encode("x", "1"))) == [("x", "1", "7-1")]
+def test_comments_and_retry_dispatch_nothing() -> None:
+    stream = encode_comment("hello") + encode_retry(5) + encode("x", "1", "7-1")
+    assert list(read_by_the_standard(stream)) == [("x", "1", "7-1")]
+
+
+def test_the_cursor_comes_with_data_because_firefox_keeps_no_other() -> None:
+    stream = encode_retry(5) + encode_cursor((7, 1)) + encode("x", "1")
+    assert list(read_by_the_standard(stream)) == [
+        ("sse-push-open", "{}", "7-1"),
+        ("x", "1", "7-1"),
+    ]
 
 
 def test_the_gap_says_from_where_to_where() -> None:
@@ -178,6 +186,28 @@ def test_the_gap_says_from_where_to_where() -> None:
 def test_the_closing_says_why() -> None:
     [(name, data, _)] = read_by_the_standard(encode_closing("age"))
     assert (name, json.loads(data)) == ("sse-push-closing", {"reason": "age"})
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | any_text,
+    lambda inner: st.lists(inner) | st.dictionaries(any_text, inner),
+    max_leaves=8,
+)
+
+
+@given(json_values)
+def test_json_is_one_line_for_every_client(value: object) -> None:
+    text = to_json(value)
+    # Also for those that split lines with str.splitlines().
+    assert len(text.splitlines()) == 1
+    assert json.loads(text) == value
+    [event] = SSEClient(iter([encode("x", text, "1-0")])).events()
+    assert json.loads(event.data) == value
+
+
+@given(st.text(st.sampled_from('\\"u\x85\u2028\u2029a')))
+def test_an_escape_in_json_means_the_same_after_a_backslash(text: str) -> None:
+    assert json.loads(to_json({text: text})) == {text: text}
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**15))

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from pydantic import BaseModel, field_serializer
 
 from flask_sse_push import PayloadError, SSEPush
+from flask_sse_push.signals import event_published
 from flask_sse_push.testing import SSERecorder, StreamReader
 from tests.schemas.shapes import WIRE_TIME
 
@@ -275,7 +276,13 @@ class OwnProvider(JSONProvider):
     """Encodes all by itself, as one over orjson does."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
-        return json.dumps(obj, default=self._default, sort_keys=True, indent=1)
+        return json.dumps(
+            obj,
+            default=self._default,
+            sort_keys=True,
+            indent=1,
+            ensure_ascii=False,
+        )
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         return json.loads(s)
@@ -298,6 +305,24 @@ def test_the_applications_provider_says_what_values_become(
     assert payload["point"]["when"] == "2030-05-01"
     assert payload["item"] == "an item"
     assert sent(sse, recorder, Money(6))["cents"] == 6
+
+
+@pytest.mark.parametrize("kind", [DefaultJSONProvider, OwnProvider])
+def test_json_has_no_character_at_which_only_some_clients_end_a_line(
+    app: Flask, sse: SSEPush, kind: type[JSONProvider]
+) -> None:
+    app.json = kind(app)
+    value = "a\x85\u2028\u2029\\\u2028"
+    written: list[str] = []
+
+    def note(app: Flask, *, data: str, **said: object) -> None:
+        written.append(data)
+
+    with event_published.connected_to(note, sender=app):
+        sse.broadcast("x", {value: [value]})
+    [text] = written
+    assert not set(text) & set("\x85\u2028\u2029")
+    assert json.loads(text)[value] == [value]
 
 
 def test_a_provider_that_encodes_by_itself_is_used(

@@ -151,7 +151,10 @@ def test_httpx_sse_reads_the_stream(server: Server) -> None:
 
         eventually(lambda: "12" in call(server, "GET", "/state")[1]["users"])
         threading.Thread(target=publish).start()
-        event = next(event for event in source.iter_sse() if event.data)
+        events = source.iter_sse()
+        opening = next(events)
+        assert (opening.event, opening.json()) == ("sse-push-open", {})
+        event = next(events)
         eventually(lambda: bool(sent))
         assert (event.event, event.json()["n"], event.id) == ("größe", 5, sent[0])
 
@@ -161,8 +164,11 @@ def test_sseclient_reads_the_stream(server: Server) -> None:
     send(server, "user:14", 2)
     with Stream(server, user="14", last_id=first) as stream:
         events = SSEClient(iter(lambda: stream.response.read1(4096), b"")).events()
+        opening = next(events)
+        assert (opening.event, opening.retry) == ("sse-push-open", "3000")
+        assert opening.id == first
         event = next(events)
-        assert (event.event, event.retry) == ("n", "3000")
+        assert event.event == "n"
         assert event.id is not None
         assert event.id > first
         assert '"n":2' in event.data

@@ -61,7 +61,10 @@ def call(
 
 
 class Stream:
-    """An open stream. ``last_id`` is the id that a browser would reconnect with."""
+    """An open stream. ``last_id`` is the id that a browser would reconnect with.
+
+    ``events`` has every event except ``sse-push-open``.
+    """
 
     def __init__(
         self,
@@ -110,6 +113,8 @@ class Stream:
         if end > 1:
             whole, self._rest = self._rest[:end], self._rest[end:]
             for match in _BLOCK.finditer(whole):
+                if match["name"] == b"sse-push-open":
+                    continue
                 id = match["id"].decode() if match["id"] is not None else None
                 self.events.append(
                     (match["name"].decode(), id, json.loads(match["data"]))
@@ -139,17 +144,20 @@ class Stream:
 
     def read_opening(self) -> Stream:
         """Read until the cursor has arrived: events sent from now on will arrive."""
-        return self.read_until(lambda s: b"id: " in s.raw)
+        return self.read_until(lambda s: b"event: sse-push-open\n" in s.raw)
 
 
 def bodies(response: Any, count: int) -> list[dict[str, Any]]:
-    """Open a stream, return the data of its first events, and close it."""
+    """Open a stream, return the data of its first events, and close it.
+
+    ``sse-push-open`` does not count.
+    """
     found: list[dict[str, Any]] = []
     for chunk in response.response:
         found += [
-            json.loads(line.removeprefix(b"data: "))
-            for line in chunk.splitlines()
-            if line.startswith(b"data: ")
+            json.loads(match["data"])
+            for match in _BLOCK.finditer(chunk)
+            if match["name"] != b"sse-push-open"
         ]
         if len(found) >= count:
             break

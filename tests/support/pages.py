@@ -35,7 +35,7 @@ def load_user() -> str | None:
 app = Flask(__name__)
 for key, value in os.environ.items():
     if key.startswith("SSE_PUSH_"):
-        app.config[key] = value
+        app.config[key] = int(value) if value.isdigit() else value
 sse.init_app(app)
 
 
@@ -54,6 +54,11 @@ def page(number: int) -> str:
 @app.post("/toast/<user>/<int:number>")
 def toast(user: str, number: int) -> Response:
     return jsonify(id=sse.send_to_user(user, "toast", {"n": number}).id)
+
+
+@app.post("/toast-all/<int:number>")
+def toast_all(number: int) -> Response:
+    return jsonify(id=sse.broadcast("toast", {"n": number}).id)
 
 
 @app.post("/shown/<int:number>/<int:toast>")
