@@ -9,9 +9,10 @@ from flask_sse_push.runtime.backoff import Backoff
 
 def test_pauses_grow_to_a_bound_and_start_again() -> None:
     backoff = Backoff()
-    assert backoff.is_first
+    first = [backoff.is_first]
     pauses = [backoff.take() for _ in range(12)]
-    assert not backoff.is_first
+    first.append(backoff.is_first)
+    assert first == [True, False]
     assert 0.025 <= pauses[0] <= 0.05
     assert all(1.0 <= pause <= 2.0 for pause in pauses[6:])
     backoff.reset()
