@@ -101,8 +101,11 @@ class Server:
 
     def log(self) -> str:
         """What the server has printed."""
-        self.output.seek(0)
-        return self.output.read().decode(errors="replace")
+        # Not seek() and read(): the server shares the file's position, and would write
+        # where the reader has left it.
+        descriptor = self.output.fileno()
+        size = os.fstat(descriptor).st_size
+        return os.pread(descriptor, size, 0).decode(errors="replace")
 
     def stop(self, seconds: float = 10.0) -> float:
         """Stop it, kill it if it does not stop, and return how long that took."""
