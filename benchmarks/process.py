@@ -110,8 +110,10 @@ class Process:
 
     def log(self) -> str:
         """The program's standard error output so far."""
-        self._log.seek(0)
-        return self._log.read()
+        # Not seek() and read(): the program shares the file's position.
+        descriptor = self._log.fileno()
+        size = os.fstat(descriptor).st_size
+        return os.pread(descriptor, size, 0).decode(errors="replace")
 
     def wait_for(self, pattern: str, *, seconds: float = 20.0) -> re.Match[str]:
         """Wait until the log matches ``pattern``.
