@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
 
-from ..runtime.concurrency import native_lock, spawn
+from ..runtime.concurrency import native_lock
+from ..runtime.task import BackgroundTask
 
 _log = logging.getLogger("flask_sse_push")
 
@@ -28,7 +30,7 @@ class PresenceTeller:
         self._is_wanted = is_wanted
         self._lock = native_lock()
         self._waiting: deque[tuple[str, bool]] = deque()
-        self._is_running = False
+        self._task = BackgroundTask(self._run, self._lock)
 
     def put(self, user_id: str, is_online: bool) -> None:
         """Queue a call; returns at once."""
@@ -36,20 +38,15 @@ class PresenceTeller:
             return
         with self._lock:
             self._waiting.append((user_id, is_online))
-            if self._is_running:
-                return
-            self._is_running = True
-        try:
-            spawn(self._run)
-        except RuntimeError:
-            # The system cannot start a thread; the next call tries again.
-            self._is_running = False
+        # If the system cannot start a thread, the next call tries again.
+        with contextlib.suppress(RuntimeError):
+            self._task.start()
 
     def _run(self) -> None:
         while True:
             with self._lock:
                 if not self._waiting:
-                    self._is_running = False
+                    self._task.end()
                     return
                 user_id, is_online = self._waiting.popleft()
             try:

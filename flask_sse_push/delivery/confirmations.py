@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from ..errors import BackendError
 from ..events import START, Channel, Position, channel_member
 from ..runtime.backoff import Backoff
-from ..runtime.concurrency import Wakeup, make_wakeup, native_lock, sleep, spawn
+from ..runtime.concurrency import Wakeup, make_wakeup, native_lock, sleep
+from ..runtime.task import BackgroundTask
 from .connections import Connection
 
 _log = logging.getLogger("flask_sse_push")
@@ -42,7 +44,7 @@ class Confirmations:
         self._watched: set[Connection] = set()
         self._waiting: dict[Channel, Position] = {}
         self._wakeup: Wakeup | None = None
-        self._is_running = False
+        self._task = BackgroundTask(self._run, self._lock)
 
     def watch(self, connection: Connection) -> None:
         """Check regularly what has been delivered on a connection."""
@@ -121,23 +123,18 @@ class Confirmations:
     def _collect(self, connections: Iterable[Connection]) -> None:
         for connection in connections:
             delivered = connection.take_delivered()
-            if not connection.has_mail:
+            # One that has closed has told its last deliveries.
+            if not connection.has_mail or not connection.is_open:
                 with self._lock:
                     self._watched.discard(connection)
             if delivered is not None and connection.user_channel is not None:
                 self.confirm(connection.user_channel, delivered)
 
     def _start(self) -> None:
-        with self._lock:
-            if self._is_running:
-                return
-            self._is_running = True
-        try:
-            spawn(self._run)
-        except RuntimeError:
-            # The system cannot start a thread. The next mailbox event tries again;
-            # until then, the mailboxes keep what was delivered.
-            self._is_running = False
+        # If the system cannot start a thread, the next mailbox event tries again; until
+        # then, the mailboxes keep what was delivered.
+        with contextlib.suppress(RuntimeError):
+            self._task.start()
 
     def _run(self) -> None:
         wakeup = self._wakeup = make_wakeup()
@@ -156,5 +153,5 @@ class Confirmations:
             with self._lock:
                 if not self._watched and not self._waiting:
                     self._wakeup = None
-                    self._is_running = False
+                    self._task.end()
                     return

@@ -9,7 +9,8 @@ from collections.abc import Collection
 from operator import attrgetter
 
 from ..events import ALL, Control, Entry, Gap, Membership, Removal
-from ..runtime.concurrency import Wakeup, give_way, make_wakeup, spawn
+from ..runtime.concurrency import Wakeup, give_way, make_wakeup
+from ..runtime.task import BackgroundTask
 from .connections import Batch, Connection
 from .registry import Registry
 
@@ -29,7 +30,7 @@ class FanOut:
         self._registry = registry
         self._inbox: deque[Entry | Control | Gap] = deque()
         self._wakeup: Wakeup | None = None
-        self._is_running = False
+        self._task = BackgroundTask(self._run, registry.lock)
         self._written = 0
 
     def start(self) -> None:
@@ -37,15 +38,7 @@ class FanOut:
 
         :raises RuntimeError: the system cannot start another thread.
         """
-        with self._registry.lock:
-            if self._is_running:
-                return
-            self._is_running = True
-        try:
-            spawn(self._run)
-        except BaseException:
-            self._is_running = False
-            raise
+        self._task.start()
 
     def put(self, entry: Entry | Control | Gap) -> None:
         """Queue the next entry. Call this under the registry's lock, then wake()."""
@@ -56,7 +49,7 @@ class FanOut:
         wakeup = self._wakeup
         if wakeup is not None:
             wakeup.set()
-        elif not self._is_running and self._registry.count:
+        elif not self._task.is_running and self._registry.count:
             # The thread could not be started when an earlier connection opened.
             try:
                 self.start()
@@ -80,7 +73,7 @@ class FanOut:
                 if not self._registry.count:
                     self._inbox.clear()
                     self._wakeup = None
-                    self._is_running = False
+                    self._task.end()
                     return
             if not self._inbox:
                 wakeup.wait()

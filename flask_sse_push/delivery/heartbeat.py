@@ -8,7 +8,8 @@ from collections.abc import Callable
 from itertools import cycle
 
 from ..events import encode_comment
-from ..runtime.concurrency import give_way, sleep, spawn
+from ..runtime.concurrency import give_way, sleep
+from ..runtime.task import BackgroundTask
 from .connections import Connection
 from .registry import Registry
 
@@ -47,29 +48,21 @@ class Heartbeat:
         self._pause = min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         self._max_age = max_age
         self._on_visit = on_visit
-        self._is_running = False
+        self._task = BackgroundTask(self._run, registry.lock)
 
     def start(self) -> None:
         """Start visiting, unless it runs already.
 
         :raises RuntimeError: the system cannot start another thread.
         """
-        with self._registry.lock:
-            if self._is_running:
-                return
-            self._is_running = True
-        try:
-            spawn(self._run)
-        except BaseException:
-            self._is_running = False
-            raise
+        self._task.start()
 
     def _run(self) -> None:
         for slot in cycle(self._registry.slots):
             sleep(self._pause)
             with self._registry.lock:
                 if not self._registry.count:
-                    self._is_running = False
+                    self._task.end()
                     return
                 connections = tuple(slot)
             try:

@@ -7,7 +7,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from ..runtime.concurrency import native_lock, sleep, spawn
+from ..runtime.concurrency import native_lock, sleep
+from ..runtime.task import BackgroundTask
 from .backend import Tell
 
 _log = logging.getLogger("flask_sse_push")
@@ -38,21 +39,19 @@ class OnlineUsers:
         # Users without a connection, and the times at which they count as offline. They
         # are in the order of these times, because the grace is the same for all.
         self._leaving: OrderedDict[str, float] = OrderedDict()
-        self._is_waiting = False
+        self._task = BackgroundTask(self._wait, self._lock)
         take_arrivals()
 
     def changed(self) -> None:
         """Note that a user's connection has opened or closed."""
         with self._lock:
             self._update()
-            if not self._leaving or self._is_waiting:
+            if not self._leaving:
                 return
-            self._is_waiting = True
         try:
-            spawn(self._wait)
+            self._task.start()
         except RuntimeError:
             # The next call of changed() tries again.
-            self._is_waiting = False
             _log.exception(
                 "The signal user_offline is delayed: the system cannot start a thread. "
                 "Raise the process's limit on threads."
@@ -77,6 +76,6 @@ class OnlineUsers:
                     del self._leaving[user_id]
                     self._tell(user_id, False)
                 if not self._leaving:
-                    self._is_waiting = False
+                    self._task.end()
                     return
             sleep(due - now)

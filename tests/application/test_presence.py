@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flask_sse_push.application import presence
 from flask_sse_push.application.presence import PresenceTeller
+from flask_sse_push.runtime import task
 from tests.support.clients import eventually
 
 
@@ -43,7 +43,7 @@ def test_without_a_thread_the_next_one_tries_again(
     told: list[str] = []
     teller = PresenceTeller(lambda user_id, _: told.append(user_id), lambda: True)
     with monkeypatch.context() as patch:
-        patch.setattr(presence, "spawn", refuse)
+        patch.setattr(task, "spawn", refuse)
         teller.put("1", True)
     assert told == []
     teller.put("2", True)

@@ -15,6 +15,7 @@ from flask_sse_push.delivery.connections.base import Owner
 from flask_sse_push.delivery.connections.states import ClientEnd
 from flask_sse_push.errors import BackendError
 from flask_sse_push.events import START, Channel, Entry, Event, Position
+from flask_sse_push.runtime import task
 from tests.support.clients import eventually
 
 ANN, BOB = Channel("user:ann"), Channel("user:bob")
@@ -205,7 +206,7 @@ def test_without_a_thread_the_next_event_tries_again(
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(confirmations, "spawn", refuse)
+        patch.setattr(task, "spawn", refuse)
         hub.told.confirm(ANN, (1, 0))
     hub.told.confirm(BOB, (2, 0))
     eventually(lambda: backend.emptied == {"ann": (1, 0), "bob": (2, 0)})
