@@ -6,21 +6,6 @@
 -- and the first position to keep.
 -- Returns the number of events removed. If an event was written twice because an answer was
 -- lost, both entries are removed and count as one.
-local function nonce(entry)
-  for i = 1, #entry[2], 2 do
-    if entry[2][i] == ARGV[1] and entry[2][i + 1] ~= "" then return entry[2][i + 1] end
-  end
-  return entry[1]
-end
-local function parse(id)
-  local ms, seq = string.match(id, "(%d+)-(%d+)")
-  return tonumber(ms), tonumber(seq)
-end
-local function is_before(id, other)
-  local ms, seq = parse(id)
-  local other_ms, other_seq = parse(other)
-  return ms < other_ms or (ms == other_ms and seq < other_seq)
-end
 local function acknowledge(mailbox, lost, up_to, first_kept)
   local dropped = redis.call("GET", lost)
   if dropped and is_before(dropped, first_kept) then redis.call("DEL", lost) end

@@ -7,21 +7,6 @@
 --
 -- A client that acknowledges an event was already told of the gap before it, so the id of a
 -- dropped entry is deleted if that entry is older.
-local function nonce(entry)
-  for i = 1, #entry[2], 2 do
-    if entry[2][i] == ARGV[1] and entry[2][i + 1] ~= "" then return entry[2][i + 1] end
-  end
-  return entry[1]
-end
-local function parse(id)
-  local ms, seq = string.match(id, "(%d+)-(%d+)")
-  return tonumber(ms), tonumber(seq)
-end
-local function is_before(id, other)
-  local ms, seq = parse(id)
-  local other_ms, other_seq = parse(other)
-  return ms < other_ms or (ms == other_ms and seq < other_seq)
-end
 local dropped = redis.call("GET", KEYS[2])
 local wanted, done, count = {}, {}, 0
 for i = 2, #ARGV do wanted[ARGV[i]] = true end

@@ -15,8 +15,8 @@ from .server import Server
 
 _log = logging.getLogger("flask_sse_push")
 
-_ACKNOWLEDGE = load_script("acknowledge")
-_ACKNOWLEDGE_IDS = load_script("acknowledge_ids")
+_ACKNOWLEDGE = load_script("mailbox", "acknowledge")
+_ACKNOWLEDGE_IDS = load_script("mailbox", "acknowledge_ids")
 
 # The most mailboxes in one command. Such a command takes the server some milliseconds.
 _AT_ONCE = 200

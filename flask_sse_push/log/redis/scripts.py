@@ -15,6 +15,8 @@ class Script:
         self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def load_script(name: str) -> Script:
-    """Load the script in the file ``<name>.lua``."""
-    return Script(files(__package__).joinpath(f"{name}.lua").read_text("utf-8"))
+def load_script(*names: str) -> Script:
+    """Load the script in the files ``<name>.lua``, one after the other."""
+    folder = files(__package__)
+    texts = [folder.joinpath(f"{name}.lua").read_text("utf-8") for name in names]
+    return Script("".join(texts))
