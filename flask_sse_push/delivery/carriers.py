@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..events import Channel
 from .connections import (
     Connection,
     Limits,
     Owner,
+    Receivers,
     StreamedConnection,
     handed_off_class,
 )
@@ -25,9 +25,6 @@ from .connections.takeover import (
 )
 from .servers import require_fit_server, thread_count
 from .threads import Threads
-
-#: The channel of the stream's user (``None`` if anonymous), and those of its groups.
-Receivers = tuple[Channel | None, tuple[Channel, ...]]
 
 
 class Carriers:

@@ -156,6 +156,8 @@ class Hub:
             self.registry.add(connection)
         self._fanout.start()
         self._heartbeat.start()
+        if connection.has_mail:
+            self.note_mail(connection)
         connection.begin()
 
     def _replay(

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Response
 
 from ..events import Channel, Position
+from .connections import Receivers
 from .membership import Watch
 from .negotiation import MIMETYPE
 from .refusal import STREAM_HEADERS
@@ -30,7 +31,7 @@ class Opening:
     watch: Watch | None
 
     @property
-    def receivers(self) -> tuple[Channel | None, tuple[Channel, ...]]:
+    def receivers(self) -> Receivers:
         return self.user_channel, self.groups
 
     @property

@@ -8,13 +8,17 @@ from collections.abc import Mapping
 
 import pytest
 
+from flask_sse_push.config import Config
 from flask_sse_push.delivery import confirmations
+from flask_sse_push.delivery import hub as delivery_hub
 from flask_sse_push.delivery.confirmations import Confirmations
 from flask_sse_push.delivery.connections import Connection, Limits
 from flask_sse_push.delivery.connections.base import Owner
 from flask_sse_push.delivery.connections.states import ClientEnd
+from flask_sse_push.delivery.resume import Resume
 from flask_sse_push.errors import BackendError
 from flask_sse_push.events import START, Channel, Entry, Event, Position
+from flask_sse_push.log import Unread
 from flask_sse_push.runtime import task
 from tests.support.clients import eventually
 
@@ -210,3 +214,33 @@ def test_without_a_thread_the_next_event_tries_again(
         hub.told.confirm(ANN, (1, 0))
     hub.told.confirm(BOB, (2, 0))
     eventually(lambda: backend.emptied == {"ann": (1, 0), "bob": (2, 0)})
+
+
+def test_unread_events_are_watched_without_the_registrys_lock() -> None:
+    """Watching may start a thread, which nothing may do under that lock."""
+    watched: list[Connection] = []
+
+    class Watching(Confirmations):
+        def watch(self, connection: Connection) -> None:
+            assert not real.registry.lock.locked()
+            watched.append(connection)
+
+    told = Watching(Backend().acknowledge_all)
+    real = delivery_hub.Hub(Config(heartbeat_seconds=60), lambda ended: None, told)
+    real.restart((10, 0))
+    client = Client(real, ANN)
+    unread = Event(channel=ANN, mailbox=True).at((5, 0))
+    real.register(client, Resume((10, 0)), Unread([unread]))
+    assert watched == [client]
+    assert client.has_mail
+    client.close("gone")
+
+
+def test_a_connection_that_has_closed_is_watched_no_more(
+    backend: Backend, hub: Hub
+) -> None:
+    ann = Client(hub, ANN)
+    deliver(ann, 1)
+    ann.close("gone", ClientEnd.BROKEN)
+    hub.told.watch(ann)
+    eventually(lambda: not hub.told._watched)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ...runtime.concurrency import is_cooperative
-from .base import Connection, Limits, Owner
+from .base import Connection, Limits, Owner, Receivers
 from .batch import Batch
 from .handed_off import HandedOffConnection
 from .states import ClientEnd, ConnectionState
@@ -24,6 +24,7 @@ __all__ = [
     "HandedOffConnection",
     "Limits",
     "Owner",
+    "Receivers",
     "StreamedConnection",
     "handed_off_class",
 ]

@@ -31,6 +31,9 @@ from .delivered import (
 from .pending import CHUNK_BYTES, Pending
 from .states import ClientEnd, ConnectionState
 
+#: The channel of the stream's user (``None`` if anonymous), and those of its groups.
+Receivers = tuple[Channel | None, tuple[Channel, ...]]
+
 
 class Owner(Protocol):
     """The methods of the hub that a connection calls."""
@@ -180,6 +183,7 @@ class Connection(ABC):
         :param lost: the newest event that the user's mailbox has dropped before it was
             delivered; the opening bytes tell the client of the gap.
         """
+        opening = self._take_head() + opening
         pending = Pending(self._limits.pending_bytes)
         frames = [entry.frame for entry in replay]
         joined = b"".join([opening, *frames, end])
@@ -195,8 +199,14 @@ class Connection(ABC):
         self.events = len(replay)
         self.bytes = pending.size
         mail = max(newest_mail(replay) or START, lost or START)
-        if mail > START:
-            self._mark(mail, time.monotonic() + OPENING_SECONDS)
+        if mail > START and self._limits.confirms_mail:
+            # The hub watches it once the lock is released: that may start a thread.
+            self._marks = Marks()
+            self._marks.add(self.bytes, time.monotonic() + OPENING_SECONDS, mail)
+
+    def _take_head(self) -> bytes:
+        """The head of the response, if the connection writes it and not the server."""
+        return b""
 
     @abstractmethod
     def begin(self) -> None:

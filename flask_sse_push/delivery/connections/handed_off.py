@@ -16,7 +16,7 @@ import struct
 import termios
 from collections.abc import Sequence
 
-from ...events import Channel, Entry, Position
+from ...events import Channel, Entry
 from ...runtime.eventloop import READ, WRITE, Watcher, event_loop
 from .base import Connection, Limits, Owner
 from .delivered import CLOSING_SECONDS, DIRECT_CLOSING_SECONDS
@@ -69,16 +69,9 @@ class HandedOffConnection(Connection):
         self._reader: Watcher = event_loop().io(taken.fileno(), READ)
         self._writer: Watcher | None = None  # set only while bytes wait
 
-    def load(
-        self,
-        opening: bytes,
-        replay: Sequence[Entry],
-        end: bytes,
-        cursor: Position,
-        lost: Position | None = None,
-    ) -> None:
+    def _take_head(self) -> bytes:
         head, self._head = self._head, b""
-        super().load(head + opening, replay, end, cursor, lost)
+        return head
 
     def begin(self) -> None:
         self._reader.start(self._on_readable)
